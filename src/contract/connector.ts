@@ -1,0 +1,11 @@
+import type { Source } from './source.ts'
+import type { Target } from './target.ts'
+
+/** What a connector folder exports. Its driver is imported inside `source` and `target`, not before. */
+export interface Connector<Config = unknown> {
+  readonly name: string
+  /** Checks what the user wrote; throws `bad-project` with the field's path in `where`. */
+  parse(raw: unknown): Config
+  source?(config: Config): Promise<Source>
+  target?(config: Config): Promise<Target>
+}

@@ -1,0 +1,88 @@
+// Every error tidemark can end with, in one table. docs/errors.md and `tidemark errors` are made from it.
+
+export interface ErrorKind {
+  /** `backoff`: observe again after a pause. `never`: only a person can help. */
+  readonly retry: 'never' | 'backoff'
+  readonly exit: 1 | 2 | 3 | 4 | 5 | 130
+  /** What it means, in one sentence. */
+  readonly meaning: string
+  /** What to do next; an error may bring better advice of its own. */
+  readonly hint: string
+}
+
+export const ERRORS = {
+  'bad-usage': { retry: 'never', exit: 2, meaning: 'The command line can\'t be understood.', hint: 'See `tidemark --help`.' },
+  'bad-project': { retry: 'never', exit: 2, meaning: 'The project file is wrong.', hint: 'Correct the named places.' },
+  'missing-project': { retry: 'never', exit: 2, meaning: 'There is no project file.', hint: 'Name it with -c FILE, or write one with `tidemark init`.' },
+  'unknown-pipeline': { retry: 'never', exit: 2, meaning: 'The project has no pipeline of that name.', hint: 'Pick one of the pipelines of the project file.' },
+  'definition-changed': { retry: 'never', exit: 2, meaning: 'The pipeline is no longer what its stored position belongs to.', hint: 'Undo the change, load everything again with `--full-refresh`, or give the pipeline a new name.' },
+  'late-rows-unsafe': { retry: 'never', exit: 2, meaning: 'The way asked for can\'t keep late rows from being lost or doubled here.', hint: 'Choose another `late_rows`.' },
+  'missing-key': { retry: 'never', exit: 2, meaning: 'The write strategy needs a key, and there is none.', hint: 'Name the columns that identify a row with `key: […]`, or use `write: append`.' },
+  'unusable-cursor': { retry: 'never', exit: 2, meaning: 'Values of this column have no order that can be relied on.', hint: 'Use a timestamp, date, integer or decimal column as cursor.' },
+  'shared-target': { retry: 'never', exit: 2, meaning: 'Two pipelines write the same table.', hint: 'Give each pipeline a target table of its own.' },
+  'bad-value': { retry: 'never', exit: 2, meaning: 'A value given for a cursor can\'t be read as one.', hint: 'Write it as the source database would print it.' },
+  unreachable: { retry: 'backoff', exit: 3, meaning: 'The server can\'t be reached.', hint: 'Check host and port, and that the server is running.' },
+  'connection-lost': { retry: 'backoff', exit: 3, meaning: 'The connection broke in the middle.', hint: 'Run again: nothing was lost or doubled.' },
+  'authentication-failed': { retry: 'never', exit: 3, meaning: 'The server refused user or password.', hint: 'Check user and password of the connection.' },
+  'tls-failed': { retry: 'never', exit: 3, meaning: 'The encrypted connection could not be made or the server\'s certificate not be verified.', hint: 'Give the authority\'s certificate with `tls: { ca: … }`, or set `tls` as the server needs it.' },
+  'missing-database': { retry: 'never', exit: 3, meaning: 'There is no such database.', hint: 'Check the database name in the connection.' },
+  'missing-table': { retry: 'never', exit: 3, meaning: 'There is no such table, or it is not visible to this user.', hint: 'Check the spelling; a name with capitals or odd characters stands in double quotes.' },
+  'missing-column': { retry: 'never', exit: 3, meaning: 'A named column does not exist.', hint: 'Check the spelling.' },
+  'missing-privilege': { retry: 'never', exit: 3, meaning: 'The user may not do that.', hint: 'Grant the privilege; `tidemark check` prints the statements.' },
+  'missing-driver': { retry: 'never', exit: 3, meaning: 'The library for this kind of database is not installed.', hint: 'Install it with npm.' },
+  'unsupported-server': { retry: 'never', exit: 3, meaning: 'The server lacks something tidemark needs.', hint: 'Use a supported version.' },
+  'read-only-target': { retry: 'never', exit: 3, meaning: 'The target takes no writes.', hint: 'Connect to the primary, with a user that may write.' },
+  'target-locked': { retry: 'backoff', exit: 3, meaning: 'Another process has the target open.', hint: 'Close the other process, or run again when it is done.' },
+  'target-full': { retry: 'never', exit: 3, meaning: 'The target has no room left.', hint: 'Free space, then run again: nothing was half-written.' },
+  'target-missing': { retry: 'never', exit: 3, meaning: 'A position is stored, but the target table is gone.', hint: 'Load everything again with `--full-refresh`.' },
+  'state-newer': { retry: 'never', exit: 3, meaning: 'The state tables were written by a newer tidemark.', hint: 'Update tidemark.' },
+  'state-corrupted': { retry: 'never', exit: 3, meaning: 'The stored state can\'t be read.', hint: 'Restore the row of pipeline_watermarks from pipeline_history, or load again with `--full-refresh`.' },
+  'source-failed': { retry: 'never', exit: 1, meaning: 'The source refused a statement.', hint: 'See the server\'s message.' },
+  'target-failed': { retry: 'never', exit: 1, meaning: 'The target refused a statement.', hint: 'See the server\'s message.' },
+  'try-again': { retry: 'backoff', exit: 1, meaning: 'The database asked to repeat the transaction (deadlock, serialization, lock timeout, standby conflict).', hint: 'Run again.' },
+  'null-cursor': { retry: 'never', exit: 1, meaning: 'Rows have no cursor value and would never load.', hint: 'Fill the column, or set `null_cursor: include` (loaded on every run) or `exclude`.' },
+  'null-key': { retry: 'never', exit: 1, meaning: 'Rows have NULL in a key column and can\'t be told apart.', hint: 'Choose a key without NULL.' },
+  'duplicate-key': { retry: 'never', exit: 1, meaning: 'Rows collide in a unique column of the target.', hint: 'Choose the key that is unique, or drop the constraint.' },
+  'value-refused': { retry: 'never', exit: 1, meaning: 'The target can\'t hold a value of the source.', hint: 'Change the type of the target column, leave the column out with `columns: { exclude: […] }`, or convert it in a `query`.' },
+  'constraint-violated': { retry: 'never', exit: 1, meaning: 'A constraint of the target table refused rows.', hint: 'Drop or change the constraint.' },
+  'schema-frozen': { retry: 'never', exit: 1, meaning: 'The tables differ, and the pipeline may not change the target.', hint: 'Change the target by hand, or set `on_schema_change: evolve`.' },
+  'schema-conflict': { retry: 'never', exit: 1, meaning: 'A column of the target has a type that can\'t hold the source\'s.', hint: 'Change the type of the target column, or leave the column out with `columns: { exclude: […] }`.' },
+  'no-common-format': { retry: 'never', exit: 1, meaning: 'Source and target speak no common format.', hint: 'This is a bug of a connector.' },
+  'strategy-unsupported': { retry: 'never', exit: 2, meaning: 'The target does not know this write strategy.', hint: 'Choose another `write`.' },
+  'clock-stepped-back': { retry: 'never', exit: 1, meaning: 'The source\'s clock is behind the stored watermark.', hint: 'Wait until it has caught up, or rewind with `tidemark watermark rewind`.' },
+  'short-read': { retry: 'backoff', exit: 1, meaning: 'Fewer rows arrived than the source said it sent.', hint: 'Run again.' },
+  'state-conflict': { retry: 'never', exit: 5, meaning: 'Another run moved this pipeline first.', hint: 'Nothing is lost or doubled. Run again if need be.' },
+  stopped: { retry: 'never', exit: 130, meaning: 'The run was stopped by a signal.', hint: 'Nothing was half-written. Run again to go on.' },
+  bug: { retry: 'never', exit: 1, meaning: 'tidemark broke one of its own rules.', hint: 'Please report it with the output of `-v`.' },
+} as const satisfies Record<string, ErrorKind>
+
+export type ErrorCode = keyof typeof ERRORS
+
+/** Where in the user's own files or databases the trouble is: `tidemark.yml:7:3`, `connection shop`. */
+export interface LoadErrorOptions {
+  readonly cause?: unknown
+  readonly hint?: string
+  readonly where?: string
+}
+
+/** The one error that leaves tidemark. Its message carries names, counts and positions; never values of rows, never secrets. */
+export class LoadError extends Error {
+  readonly code: ErrorCode
+  readonly hint: string
+  readonly where: string | null
+
+  constructor(code: ErrorCode, message: string, options: LoadErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause })
+    this.name = 'LoadError'
+    this.code = code
+    this.hint = options.hint ?? ERRORS[code].hint
+    this.where = options.where ?? null
+  }
+}
+
+/** Any thrown thing as a LoadError; what is no LoadError already is a bug. */
+export function asLoadError(thrown: unknown): LoadError {
+  if (thrown instanceof LoadError) return thrown
+  const message = thrown instanceof Error ? thrown.message : String(thrown)
+  return new LoadError('bug', message, { cause: thrown })
+}

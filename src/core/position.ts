@@ -1,0 +1,70 @@
+// How far a pipeline has delivered. Stored as canonical JSON in the state table: the truth from which every run begins.
+
+import { LoadError } from './errors.ts'
+
+export interface WatermarkPosition {
+  readonly kind: 'watermark'
+  /** Exact text as the source prints it; null while nothing but NULL or swept rows was delivered. */
+  readonly value: string | null
+  /** The same instant in UTC without zone, for people and for `last_watermark`; absent where the cursor is no time. */
+  readonly time?: string
+  /** Transactions of the source from this number on may not have been seen yet (`sweep`, `xid8`). */
+  readonly horizon?: string
+  /** Runs since the last sweep. */
+  readonly unswept?: number
+}
+
+export type Position =
+  | WatermarkPosition
+  | { readonly kind: 'partitions' }
+  | { readonly kind: 'snapshot'; readonly at: string; readonly done: readonly string[] }
+  | { readonly kind: 'log'; readonly at: string }
+
+/** Canonical JSON: keys in a fixed order, so that equal positions have equal text. */
+export function printPosition(position: Position): string {
+  const entries = Object.entries(position).filter(([, value]) => value !== undefined)
+  const rank = (key: string): number => (key === 'kind' ? 0 : key === 'value' || key === 'at' ? 1 : 2)
+  entries.sort(([a], [b]) => rank(a) - rank(b) || (a < b ? -1 : 1))
+  return JSON.stringify(Object.fromEntries(entries))
+}
+
+/** Throws `state-corrupted` for anything that `printPosition` would not have written. */
+export function parsePosition(text: string, pipeline: string): Position {
+  const broken = (why: string): LoadError =>
+    new LoadError('state-corrupted', `The stored position of pipeline ${pipeline} ${why}.`)
+  let raw: unknown
+  try {
+    raw = JSON.parse(text)
+  } catch (cause) {
+    throw new LoadError('state-corrupted', `The stored position of pipeline ${pipeline} is not JSON.`, { cause })
+  }
+  if (typeof raw !== 'object' || raw === null || Array.isArray(raw)) throw broken('is not an object')
+  const value = raw as Record<string, unknown>
+  const textual = (key: string): boolean => typeof value[key] === 'string'
+  const known: Record<string, readonly string[]> = {
+    watermark: ['kind', 'value', 'time', 'horizon', 'unswept'],
+    partitions: ['kind'],
+    snapshot: ['kind', 'at', 'done'],
+    log: ['kind', 'at'],
+  }
+  const allowed = typeof value['kind'] === 'string' ? known[value['kind']] : undefined
+  if (allowed === undefined) throw broken('is of no known kind; a newer tidemark may have written it')
+  for (const key of Object.keys(value)) if (!allowed.includes(key)) throw broken(`has an unknown part "${key}"`)
+  if (value['kind'] === 'watermark') {
+    if (!textual('value') && value['value'] !== null) throw broken('has no value')
+    if ('time' in value && !textual('time')) throw broken('has a broken time')
+    if ('horizon' in value && !(textual('horizon') && /^\d+$/.test(value['horizon'] as string)))
+      throw broken('has a broken horizon')
+    if ('unswept' in value && !Number.isSafeInteger(value['unswept'])) throw broken('has a broken count')
+  } else if (value['kind'] === 'log' && !textual('at')) throw broken('has no place in the log')
+  return value as unknown as Position
+}
+
+export function samePosition(a: Position | null, b: Position | null): boolean {
+  return a === b || (a !== null && b !== null && printPosition(a) === printPosition(b))
+}
+
+/** The watermark in a position, as people know it; null for every other kind. */
+export function watermarkOf(position: Position | null): string | null {
+  return position?.kind === 'watermark' ? position.value : null
+}
