@@ -108,7 +108,7 @@ class Server implements PostgresServer {
   async configure(port: number, options: PostgresOptions): Promise<void> {
     this.port = port
     const { tls } = options
-    const files = tls ? { 'server.crt': tls.cert, 'server.key': tls.key, ...(tls.ca === undefined ? {} : { 'root.crt': tls.ca }) } : {}
+    const files: Record<string, string> = tls ? { 'server.crt': tls.cert, 'server.key': tls.key, ...(tls.ca === undefined ? {} : { 'root.crt': tls.ca }) } : {}
     for (const [name, text] of Object.entries(files)) this.#write(name, text)
     const encrypted: Record<string, Setting> = tls ? { ssl: true, ...(tls.ca === undefined ? {} : { ssl_ca_file: 'root.crt' }) } : {}
     const settings = { ...defaultSettings(port, this.#folder), ...encrypted, ...options.settings }
