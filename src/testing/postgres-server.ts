@@ -4,7 +4,19 @@
 
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { chmodSync, chownSync, closeSync, cpSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  chownSync,
+  closeSync,
+  cpSync,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { appendFile, rename, rm } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -108,7 +120,9 @@ class Server implements PostgresServer {
   async configure(port: number, options: PostgresOptions): Promise<void> {
     this.port = port
     const { tls } = options
-    const files: Record<string, string> = tls ? { 'server.crt': tls.cert, 'server.key': tls.key, ...(tls.ca === undefined ? {} : { 'root.crt': tls.ca }) } : {}
+    const files: Record<string, string> = tls
+      ? { 'server.crt': tls.cert, 'server.key': tls.key, ...(tls.ca === undefined ? {} : { 'root.crt': tls.ca }) }
+      : {}
     for (const [name, text] of Object.entries(files)) this.#write(name, text)
     const encrypted: Record<string, Setting> = tls ? { ssl: true, ...(tls.ca === undefined ? {} : { ssl_ca_file: 'root.crt' }) } : {}
     const settings = { ...defaultSettings(port, this.#folder), ...encrypted, ...options.settings }
@@ -135,7 +149,7 @@ class Server implements PostgresServer {
     })
     closeSync(log)
     let alive = true
-    this.#exited = new Promise(resolve => {
+    this.#exited = new Promise((resolve) => {
       const gone = () => {
         alive = false
         resolve()
@@ -224,8 +238,12 @@ function settingText(value: Setting): string {
 }
 
 function hbaLines(first: readonly string[]): string {
-  const trusted = ['127.0.0.1/32', '::1/128'].flatMap(address => ['all', 'replication'].map(what => `host ${what} postgres ${address} trust`))
-  const others = ['127.0.0.1/32', '::1/128'].flatMap(address => ['all', 'replication'].map(what => `host ${what} all ${address} scram-sha-256`))
+  const trusted = ['127.0.0.1/32', '::1/128'].flatMap((address) =>
+    ['all', 'replication'].map((what) => `host ${what} postgres ${address} trust`),
+  )
+  const others = ['127.0.0.1/32', '::1/128'].flatMap((address) =>
+    ['all', 'replication'].map((what) => `host ${what} all ${address} scram-sha-256`),
+  )
   return `${['local all postgres trust', ...first, ...trusted, ...others].join('\n')}\n`
 }
 
@@ -290,7 +308,7 @@ async function initialize(binaries: PostgresBinaries, data: string, user: User |
 function unprivilegedUser(): User {
   const lines = readFileSync('/etc/passwd', 'utf8').split('\n')
   for (const name of ['postgres', 'nobody']) {
-    const [, , uid, gid] = lines.find(line => line.startsWith(`${name}:`))?.split(':') ?? []
+    const [, , uid, gid] = lines.find((line) => line.startsWith(`${name}:`))?.split(':') ?? []
     if (uid !== undefined && gid !== undefined) return { uid: Number(uid), gid: Number(gid) }
   }
   throw new Error('Postgres refuses to run as root, and there is neither a user postgres nor nobody.')

@@ -17,7 +17,7 @@ export function runStatement(where: NetConnectOpts, sql: string, user = 'postgre
     socket.on('error', reject)
     socket.on('close', () => reject(failure ?? new Error('The server closed the connection.')))
     socket.on('connect', () => socket.write(startup(user, database)))
-    socket.on('data', part => {
+    socket.on('data', (part) => {
       received = Buffer.concat([received, part])
       while (received.length >= 5 && received.length >= 1 + received.readUInt32BE(1)) {
         const kind = String.fromCharCode(received[0] ?? 0)
@@ -50,5 +50,5 @@ function message(kind: string, body: Buffer): Buffer {
 
 function errorText(body: Buffer): string {
   const fields = body.toString('utf8').split('\0')
-  return fields.find(field => field.startsWith('M'))?.slice(1) ?? 'The server refused the statement.'
+  return fields.find((field) => field.startsWith('M'))?.slice(1) ?? 'The server refused the statement.'
 }
