@@ -6,6 +6,7 @@ export interface Connector<Config = unknown> {
   readonly name: string
   /** Checks what the user wrote; throws `bad-project` with the field's path in `where`. */
   parse(raw: unknown): Config
-  source?(config: Config): Promise<Source>
-  target?(config: Config): Promise<Target>
+  /** `name` is the connection's name in the project file; errors say it. */
+  source?(config: Config, name: string): Promise<Source>
+  target?(config: Config, name: string): Promise<Target>
 }

@@ -20,6 +20,8 @@ export interface Target {
   readState(pipeline: string): Promise<StateRow | null>
   /** Newest first. */
   readHistory(pipeline: string, limit: number): Promise<readonly HistoryRow[]>
+  /** Counts a run that found nothing, so that the next sweep comes when it is due. */
+  noteQuietRun(state: State): Promise<void>
   begin(load: Load): Promise<Stage>
   check?(table: TableName): Promise<readonly Finding[]>
   /** The statements of a load, for people to read. */

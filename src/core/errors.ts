@@ -49,7 +49,6 @@ export const ERRORS = {
   'schema-conflict': { retry: 'never', exit: 1, meaning: 'A column of the target has a type that can\'t hold the source\'s.', hint: 'Change the type of the target column, or leave the column out with `columns: { exclude: […] }`.' },
   'no-common-format': { retry: 'never', exit: 1, meaning: 'Source and target speak no common format.', hint: 'This is a bug of a connector.' },
   'strategy-unsupported': { retry: 'never', exit: 2, meaning: 'The target does not know this write strategy.', hint: 'Choose another `write`.' },
-  'clock-stepped-back': { retry: 'never', exit: 1, meaning: 'The source\'s clock is behind the stored watermark.', hint: 'Wait until it has caught up, or rewind with `tidemark watermark rewind`.' },
   'short-read': { retry: 'backoff', exit: 1, meaning: 'Fewer rows arrived than the source said it sent.', hint: 'Run again.' },
   'state-conflict': { retry: 'never', exit: 5, meaning: 'Another run moved this pipeline first.', hint: 'Nothing is lost or doubled. Run again if need be.' },
   stopped: { retry: 'never', exit: 130, meaning: 'The run was stopped by a signal.', hint: 'Nothing was half-written. Run again to go on.' },

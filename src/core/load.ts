@@ -23,6 +23,8 @@ export interface Load {
   readonly keyGuaranteed: boolean
   /** Of rows with one key the greatest of this column wins; null: any total order. */
   readonly newestBy: string | null
+  /** `append` only: rows of the target in this range of the cursor are replaced by the slice. */
+  readonly replaces: { readonly column: string; readonly from: string | null; readonly to: string | null } | null
   /** Changed rows whose cursor lies below this value were found only by a sweep: they are counted as rescued. */
   readonly rescuedBelow: { readonly column: string; readonly value: string } | null
   readonly fingerprint: string

@@ -85,6 +85,7 @@ function planSteps(seen: Observation): Step[] {
       key: pipeline.key,
       keyGuaranteed: sourceTable.keyGuaranteed,
       newestBy: schema.columns.includes(pipeline.cursor) ? pipeline.cursor : null,
+      replaces: cause === 'reload' && strategy === 'append' ? { column: pipeline.cursor, from: slice.range.from, to: slice.range.to } : null,
       rescuedBelow: rescuedBelow(slice, pipeline.cursor),
       fingerprint: fingerprint(pipeline, sourceTable),
     },

@@ -10,8 +10,6 @@ export interface WatermarkPosition {
   readonly time?: string
   /** Transactions of the source from this number on may not have been seen yet (`sweep`, `xid8`). */
   readonly horizon?: string
-  /** Runs since the last sweep. */
-  readonly unswept?: number
 }
 
 export type Position =
@@ -42,7 +40,7 @@ export function parsePosition(text: string, pipeline: string): Position {
   const value = raw as Record<string, unknown>
   const textual = (key: string): boolean => typeof value[key] === 'string'
   const known: Record<string, readonly string[]> = {
-    watermark: ['kind', 'value', 'time', 'horizon', 'unswept'],
+    watermark: ['kind', 'value', 'time', 'horizon'],
     partitions: ['kind'],
     snapshot: ['kind', 'at', 'done'],
     log: ['kind', 'at'],
@@ -55,7 +53,6 @@ export function parsePosition(text: string, pipeline: string): Position {
     if ('time' in value && !textual('time')) throw broken('has a broken time')
     if ('horizon' in value && !(textual('horizon') && /^\d+$/.test(value['horizon'] as string)))
       throw broken('has a broken horizon')
-    if ('unswept' in value && !Number.isSafeInteger(value['unswept'])) throw broken('has a broken count')
   } else if (value['kind'] === 'log' && !textual('at')) throw broken('has no place in the log')
   return value as unknown as Position
 }

@@ -32,4 +32,6 @@ export interface Slice {
   readonly upTo: Position
   readonly range: CursorRange
   readonly estimatedRows: number | null
+  /** This slice looks for all rows of new transactions, wherever their cursor lies. */
+  readonly sweeps: boolean
 }

@@ -7,6 +7,8 @@ export interface State {
   readonly epoch: bigint
   /** What the position belongs to; empty where a script wrote the row. */
   readonly fingerprint: string
+  /** Runs since the last sweep, those that found nothing included. */
+  readonly unswept: number
 }
 
 /** A state with what people ask of it. */

@@ -1,0 +1,46 @@
+// A range of the cursor as SQL. The same text is used to count and to read.
+
+import type { ResolvedPipeline } from '../../core/pipeline.ts'
+import type { ChangedSince, CursorRange } from '../../core/slice.ts'
+import { type Cursor, cursorLiteral } from './cursor.ts'
+import { identifier } from './quote.ts'
+
+export function rangePredicate(pipeline: ResolvedPipeline, cursor: Cursor, range: CursorRange): string {
+  const filter = filterOf(pipeline)
+  const inside = rangeAlone(cursor, range)
+  return filter === null ? inside : `${inside} AND ${filter}`
+}
+
+/** The user's own condition; the line break ends a comment that it may end with. */
+export function filterOf(pipeline: ResolvedPipeline): string | null {
+  return pipeline.where === null ? null : `(${pipeline.where}\n)`
+}
+
+function rangeAlone(cursor: Cursor, range: CursorRange): string {
+  if (range.everything) return range.nulls || !cursor.nullable ? 'true' : `${cursor.column} IS NOT NULL`
+  const { changedSince } = range
+  if (changedSince !== null && changedSince.column !== null) return changed(changedSince)
+  const limits: string[] = []
+  if (range.from !== null) limits.push(`${cursor.column} ${range.fromOpen ? '>' : '>='} ${cursorLiteral(cursor, range.from)}`)
+  if (range.to !== null) limits.push(`${cursor.column} ${range.toClosed ? '<=' : '<'} ${cursorLiteral(cursor, range.to)}`)
+  if (limits.length === 0) limits.push(cursor.nullable ? `${cursor.column} IS NOT NULL` : 'true')
+  const ways = [limits.join(' AND ')]
+  if (changedSince !== null) {
+    // Rows dated in the future wait, also when a sweep meets them.
+    const ceiling = range.to === null ? '' : ` AND ${cursor.column} ${range.toClosed ? '<=' : '<'} ${cursorLiteral(cursor, range.to)}`
+    ways.push(changed(changedSince) + ceiling)
+  }
+  if (range.nulls && cursor.nullable) ways.push(`${cursor.column} IS NULL`)
+  return ways.length === 1 ? (ways[0] ?? 'true') : `(${ways.map((way) => `(${way})`).join(' OR ')})`
+}
+
+/**
+ * Rows written by transactions from the horizon on. xmin has 32 bits and wraps: the distance is taken modulo 2^32, where
+ * less than 2^31 means "not before". Frozen rows keep their xmin (since 9.4). age() would use another reference.
+ */
+function changed({ column, horizon, before }: ChangedSince): string {
+  if (column === null) return `((xmin::text::bigint - ${BigInt(horizon) & 0xffff_ffffn}) & 4294967295) < 2147483648`
+  const name = identifier(column)
+  const limit = before === null ? '' : ` AND ${name} < '${BigInt(before)}'::xid8`
+  return `${name} >= '${BigInt(horizon)}'::xid8${limit}`
+}

@@ -1,0 +1,15 @@
+import type { TableName } from '../../core/table.ts'
+
+/** The one way a name becomes SQL. NUL can't be in a name, and can't be smuggled in. */
+export function identifier(name: string): string {
+  return `"${name.replaceAll('\0', '').replaceAll('"', '""')}"`
+}
+
+export function tableIdentifier(name: TableName): string {
+  return name.schema === null ? identifier(name.name) : `${identifier(name.schema)}.${identifier(name.name)}`
+}
+
+/** For the places where PostgreSQL takes no parameters (COPY); standard_conforming_strings is pinned on. */
+export function literal(text: string): string {
+  return `'${text.replaceAll('\0', '').replaceAll("'", "''")}'`
+}

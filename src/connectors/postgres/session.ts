@@ -1,0 +1,170 @@
+// One connection to a Postgres, with every setting that could change how values print pinned in the startup packet, where
+// also a pooler sees them. All values come back as text, exactly as the server prints them.
+
+import { readFile } from 'node:fs/promises'
+import net from 'node:net'
+import type { Client, ClientConfig, Submittable } from 'pg'
+import { LoadError } from '../../core/errors.ts'
+import type { PostgresConfig } from './config.ts'
+import { postgresError } from './errors.ts'
+
+export type Row = Readonly<Record<string, string | null>>
+
+const PINNED = [
+  'TimeZone=UTC',
+  'DateStyle=ISO,YMD',
+  'IntervalStyle=postgres',
+  'extra_float_digits=3',
+  'bytea_output=hex',
+  'standard_conforming_strings=on',
+  'statement_timeout=0',
+  'lock_timeout=0',
+  'idle_in_transaction_session_timeout=0',
+]
+
+const AS_TEXT = { getTypeParser: () => (value: unknown) => value }
+
+export interface Session {
+  readonly what: string
+  query(sql: string, values?: readonly (string | number | null)[]): Promise<readonly Row[]>
+  /** Command tag and number of rows, for statements whose count matters. */
+  execute(sql: string, values?: readonly (string | number | null)[]): Promise<{ command: string; count: number }>
+  /** The columns that a statement returns. */
+  fields(sql: string): Promise<readonly { name: string; typeOid: number; typeModifier: number }[]>
+  submit<T extends Submittable>(query: T): T
+  /** Asks the server to stop what it is doing, over a connection of its own. */
+  cancel(): void
+  /** For good; a session left in the middle of a COPY is never used again. */
+  destroy(): void
+  close(): Promise<void>
+  readonly broken: boolean
+}
+
+/** Throws `unreachable`, `authentication-failed`, `missing-database`, `tls-failed`. `what` is said in errors. */
+export async function connect(config: PostgresConfig, what: string, side: 'source' | 'target'): Promise<Session> {
+  const { default: pg } = await import('pg')
+  const settings = side === 'source' ? [...PINNED, 'default_transaction_read_only=on', 'row_security=off'] : PINNED
+  const client: Client = new pg.Client({
+    host: config.host,
+    port: config.port,
+    database: config.database,
+    user: config.user,
+    ...(config.password === null ? {} : { password: config.password }),
+    ssl: await tlsOptions(config),
+    application_name: config.applicationName,
+    connectionTimeoutMillis: config.connectTimeoutSeconds * 1000,
+    keepAlive: true,
+    options: settings.map((setting) => `-c ${setting}`).join(' '),
+    types: AS_TEXT as unknown as NonNullable<ClientConfig['types']>,
+  } as ClientConfig)
+  const session = new OpenSession(client, config, what, side)
+  const refuse = refuseWeakPassword(client)
+  try {
+    await Promise.race([client.connect(), refuse])
+  } catch (error) {
+    session.destroy()
+    throw postgresError(error, what, side, false)
+  }
+  return session
+}
+
+/** A server that asks for the password in the clear gets none: over an unencrypted line anyone could. */
+function refuseWeakPassword(client: Client): Promise<never> {
+  const connection = (client as unknown as { connection: NodeJS.EventEmitter }).connection
+  return new Promise((_, reject) => {
+    connection.prependListener('authenticationCleartextPassword', () => {
+      connection.removeAllListeners('authenticationCleartextPassword')
+      reject(new LoadError('authentication-failed', 'The server asks for the password in the clear, which is refused.', { hint: 'Use scram-sha-256 in pg_hba.conf.' }))
+    })
+  })
+}
+
+async function tlsOptions({ tls }: PostgresConfig): Promise<ClientConfig['ssl']> {
+  if (tls.mode === 'disable') return false
+  const file = async (path: string | null): Promise<string | undefined> =>
+    path === null ? undefined : path.includes('-----BEGIN') ? path : await readFile(path, 'utf8')
+  const [ca, cert, key] = await Promise.all([file(tls.ca), file(tls.cert), file(tls.key)])
+  return {
+    minVersion: 'TLSv1.2',
+    rejectUnauthorized: tls.mode !== 'require',
+    ...(ca === undefined ? {} : { ca }),
+    ...(cert === undefined ? {} : { cert }),
+    ...(key === undefined ? {} : { key }),
+    ...(tls.serverName === null ? {} : { servername: tls.serverName }),
+    ...(tls.mode === 'verify-ca' ? { checkServerIdentity: () => undefined } : {}),
+  }
+}
+
+class OpenSession implements Session {
+  readonly what: string
+  broken = false
+  readonly #client: Client
+  readonly #config: PostgresConfig
+  readonly #side: 'source' | 'target'
+
+  constructor(client: Client, config: PostgresConfig, what: string, side: 'source' | 'target') {
+    this.#client = client
+    this.#config = config
+    this.what = what
+    this.#side = side
+    // The error also rejects the query in flight; without a listener it would end the process.
+    client.on('error', () => {
+      this.broken = true
+    })
+    client.on('end', () => {
+      this.broken = true
+    })
+  }
+
+  async query(sql: string, values?: readonly (string | number | null)[]): Promise<readonly Row[]> {
+    return (await this.#run(sql, values)).rows as Row[]
+  }
+
+  async execute(sql: string, values?: readonly (string | number | null)[]): Promise<{ command: string; count: number }> {
+    const { command, rowCount } = await this.#run(sql, values)
+    return { command, count: rowCount ?? 0 }
+  }
+
+  async fields(sql: string): Promise<readonly { name: string; typeOid: number; typeModifier: number }[]> {
+    const { fields } = await this.#run(sql, [])
+    return fields.map((field) => ({ name: field.name, typeOid: field.dataTypeID, typeModifier: field.dataTypeModifier }))
+  }
+
+  async #run(sql: string, values?: readonly (string | number | null)[]) {
+    try {
+      return await (values === undefined ? this.#client.query(sql) : this.#client.query(sql, [...values]))
+    } catch (error) {
+      throw postgresError(error, this.what, this.#side)
+    }
+  }
+
+  submit<T extends Submittable>(query: T): T {
+    return this.#client.query(query)
+  }
+
+  cancel(): void {
+    const { processID, secretKey } = this.#client as unknown as { processID: number | null; secretKey: number | null }
+    if (processID === null || secretKey === null || typeof secretKey !== 'number') return
+    const request = Buffer.alloc(16)
+    request.writeInt32BE(16, 0)
+    request.writeInt32BE(80877102, 4)
+    request.writeInt32BE(processID, 8)
+    request.writeInt32BE(secretKey, 12)
+    const { host, port } = this.#config
+    const socket = host.startsWith('/') ? net.connect(`${host}/.s.PGSQL.${port}`) : net.connect(port, host)
+    socket.setTimeout(2000, () => socket.destroy())
+    socket.on('error', () => socket.destroy())
+    socket.end(request)
+  }
+
+  destroy(): void {
+    this.broken = true
+    ;(this.#client as unknown as { connection: { stream: net.Socket } }).connection.stream.destroy()
+  }
+
+  async close(): Promise<void> {
+    if (this.broken) return this.destroy()
+    this.broken = true
+    await this.#client.end().catch(() => this.destroy())
+  }
+}

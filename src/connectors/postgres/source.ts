@@ -1,0 +1,141 @@
+// A Postgres as source: reads only, over one connection that is opened when it is needed and thrown away when it was left
+// in the middle of something.
+
+import type { Chunk } from '../../core/chunk.ts'
+import { LoadError } from '../../core/errors.ts'
+import type { Head, RunRequest } from '../../core/head.ts'
+import type { Pipeline, ResolvedPipeline } from '../../core/pipeline.ts'
+import type { Position } from '../../core/position.ts'
+import type { Slice } from '../../core/slice.ts'
+import type { State } from '../../core/state.ts'
+import { columnNamed, type Table, type TableName } from '../../core/table.ts'
+import type { Finding, ReadOptions, Source } from '../../contract/source.ts'
+import { checkSource } from './check.ts'
+import type { PostgresConfig } from './config.ts'
+import { CopyOut } from './copy-out.ts'
+import { cursorOf } from './cursor.ts'
+import { describeQuery, describeTable, type PostgresTable, relation } from './describe.ts'
+import { postgresError } from './errors.ts'
+import { readHead, sliceLimits, valueAt } from './head.ts'
+import { rangePredicate } from './predicate.ts'
+import { connect, type Session } from './session.ts'
+import { type PostgresColumn, selectForColumns, selectForCopy } from './types.ts'
+
+export class PostgresSource implements Source {
+  readonly formats = ['pg-copy-binary', 'columns'] as const
+  readonly #config: PostgresConfig
+  readonly #what: string
+  #session: Session | null = null
+
+  constructor(config: PostgresConfig, what: string) {
+    this.#config = config
+    this.#what = what
+  }
+
+  async #open(): Promise<Session> {
+    if (this.#session === null || this.#session.broken) this.#session = await connect(this.#config, this.#what, 'source')
+    return this.#session
+  }
+
+  async describe(pipeline: Pipeline): Promise<PostgresTable> {
+    const session = await this.#open()
+    const { table, query } = pipeline.source
+    return table === null ? describeQuery(session, query ?? '', pipeline.key ?? []) : describeTable(session, table)
+  }
+
+  /** Tables whose names match, for wildcards and `init`. */
+  async list(): Promise<readonly TableName[]> {
+    const session = await this.#open()
+    const rows = await session.query(
+      `SELECT n.nspname AS schema, c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+       WHERE c.relkind IN ('r', 'p', 'v', 'm') AND NOT c.relispartition AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema' ORDER BY 1, 2`,
+    )
+    return rows.map((row) => ({ schema: row['schema'] ?? null, name: row['name'] ?? '' }))
+  }
+
+  async head(pipeline: ResolvedPipeline, table: Table, state: State | null, request: RunRequest): Promise<Head> {
+    return readHead(await this.#open(), pipeline, table as PostgresTable, state, request)
+  }
+
+  async positionAt(pipeline: ResolvedPipeline, table: Table, value: string): Promise<Position> {
+    return valueAt(await this.#open(), cursorOf(pipeline, table as PostgresTable), value)
+  }
+
+  async divide(pipeline: ResolvedPipeline, table: Table, slice: Slice, targetRows: number): Promise<readonly Slice[]> {
+    const rows = slice.estimatedRows ?? 0
+    const byCursor = !slice.range.everything && (slice.range.changedSince === null || slice.range.changedSince.column === null)
+    if (!byCursor || rows < targetRows * 1.5) return [slice]
+    const limits = await sliceLimits(await this.#open(), pipeline, table as PostgresTable, slice, Math.round(rows / targetRows))
+    return cut(slice, limits)
+  }
+
+  async *read(pipeline: ResolvedPipeline, slice: Slice, options: ReadOptions): AsyncIterable<Chunk> {
+    const session = await this.#open()
+    const abort = (): void => {
+      session.cancel()
+      session.destroy()
+    }
+    options.signal.addEventListener('abort', abort, { once: true })
+    let finished = false
+    try {
+      await session.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
+      // Described again inside the snapshot: a column may have changed since the plan was made.
+      const table = await this.describe(pipeline)
+      const bytes = session.submit(new CopyOut(copyStatement(pipeline, table, slice, options), options.chunkBytes))
+      if (options.format === 'columns') {
+        const { columnsDecoder } = await import('../../formats/pg-copy-binary.ts')
+        const decode = columnsDecoder(options.columns)
+        for await (const chunk of bytes) yield decode(chunk)
+      } else yield* bytes
+      await session.query('COMMIT')
+      finished = true
+    } catch (error) {
+      throw options.signal.aborted ? new LoadError('stopped', 'The read was stopped.', { cause: error }) : postgresError(error, session.what, 'source')
+    } finally {
+      options.signal.removeEventListener('abort', abort)
+      // A session left in the middle of a COPY still has rows on the way, and is never used again.
+      if (!finished) abort()
+    }
+  }
+
+  async check(pipeline: ResolvedPipeline, table: Table): Promise<readonly Finding[]> {
+    return checkSource(await this.#open(), pipeline, table as PostgresTable)
+  }
+
+  async close(): Promise<void> {
+    await this.#session?.close()
+  }
+}
+
+function copyStatement(pipeline: ResolvedPipeline, table: PostgresTable, slice: Slice, options: ReadOptions): string {
+  const select = options.format === 'columns' ? selectForColumns : selectForCopy
+  const columns = options.columns.map((wanted) => {
+    const column = columnNamed(table, wanted.name) as PostgresColumn | undefined
+    if (column === undefined) throw new LoadError('try-again', `Column "${wanted.name}" vanished from the source while the load was planned.`)
+    return select(column, wanted)
+  })
+  const from = relation(pipeline.source.table === null ? null : table.name, pipeline.source.query)
+  const where = rangePredicate(pipeline, cursorOf(pipeline, table), slice.range)
+  return `COPY (SELECT ${columns.join(', ')} FROM ${from} WHERE ${where}) TO STDOUT (FORMAT binary)`
+}
+
+/** Half-open pieces whose union is the slice. Only the last one sweeps, takes NULLs and moves to the slice's own end. */
+function cut(slice: Slice, limits: readonly Position[]): readonly Slice[] {
+  const { upTo, range } = slice
+  const horizon = upTo.kind === 'watermark' ? (slice.after?.kind === 'watermark' ? (slice.after.horizon ?? upTo.horizon) : upTo.horizon) : undefined
+  const pieces: Slice[] = []
+  let after = slice.after
+  let from = range.from
+  let fromOpen = range.fromOpen
+  const estimatedRows = slice.estimatedRows === null ? null : Math.round(slice.estimatedRows / (limits.length + 1))
+  for (const limit of limits) {
+    if (limit.kind !== 'watermark' || limit.value === null) continue
+    // The oldest horizon is kept until the last piece: what is changed while the others load must still be swept.
+    const end: Position = horizon === undefined ? limit : { ...limit, horizon }
+    pieces.push({ after, upTo: end, range: { ...range, from, fromOpen, to: limit.value, toClosed: false, changedSince: null, nulls: false }, estimatedRows, sweeps: false })
+    after = end
+    from = limit.value
+    fromOpen = false
+  }
+  return [...pieces, { ...slice, after, range: { ...range, from, fromOpen }, estimatedRows }]
+}

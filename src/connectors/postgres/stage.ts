@@ -1,0 +1,177 @@
+// Rows on their way into Postgres: one transaction from the first byte to the state row. A new table is filled directly and
+// gets its key afterwards; otherwise rows wait in a temporary table that vanishes with the transaction.
+
+import type { Chunk } from '../../core/chunk.ts'
+import { LoadError } from '../../core/errors.ts'
+import { invariant } from '../../core/invariant.ts'
+import { type Load, NO_ROWS, type RowCounts } from '../../core/load.ts'
+import type { State } from '../../core/state.ts'
+import { printTableName } from '../../core/table.ts'
+import type { Stage } from '../../contract/target.ts'
+import { type Apply, applyStatements, countRescued, dropDuplicates } from '../../sql/apply.ts'
+import { schemaStatements } from '../../sql/schema-statements.ts'
+import { CopyIn } from './copy-in.ts'
+import { POSTGRES } from './dialect.ts'
+import { postgresError } from './errors.ts'
+import { identifier, tableIdentifier } from './quote.ts'
+import type { Session } from './session.ts'
+import type { StateStore } from './state-store.ts'
+
+const STAGE = 'pg_temp.tidemark_stage'
+
+export class PostgresStage implements Stage {
+  readonly #session: Session
+  readonly #load: Load
+  readonly #store: StateStore
+  readonly #direct: boolean
+  readonly #began = performance.now()
+  #copy: CopyIn | null = null
+  #rowsWritten = 0
+  #encode: ((chunk: Extract<Chunk, { format: 'columns' }>) => Uint8Array) | null = null
+
+  private constructor(session: Session, load: Load, store: StateStore) {
+    this.#session = session
+    this.#load = load
+    this.#store = store
+    this.#direct = goesStraightIn(load)
+  }
+
+  static async begin(session: Session, load: Load, store: StateStore): Promise<PostgresStage> {
+    await session.query('BEGIN')
+    for (const change of load.changes) for (const statement of schemaStatements(POSTGRES, change)) await session.query(statement)
+    const stage = new PostgresStage(session, load, store)
+    if (!stage.#direct) await session.query(stageTable(load))
+    return stage
+  }
+
+  async write(chunk: Chunk): Promise<void> {
+    this.#copy ??= this.#session.submit(new CopyIn(copyStatement(this.#load, this.#direct)))
+    try {
+      await this.#copy.write(chunk.format === 'columns' ? await this.#encoded(chunk) : chunk.bytes)
+    } catch (error) {
+      throw this.#mapped(error)
+    }
+    this.#rowsWritten += chunk.rows
+  }
+
+  async #encoded(chunk: Extract<Chunk, { format: 'columns' }>): Promise<Uint8Array> {
+    this.#encode ??= (await import('../../formats/pg-copy-binary.ts')).encodeColumns
+    return this.#encode(chunk)
+  }
+
+  async commit(from: State | null, to: State, rowsRead: number): Promise<RowCounts> {
+    try {
+      await this.#finishCopy(rowsRead)
+      // The fence comes before the work: a run that lost finds out at once, and rivals queue here instead of deadlocking.
+      await this.#store.advance(this.#session, from, to, this.#load.runId)
+      const rows = rowsRead === 0 && this.#load.strategy !== 'replace' && this.#load.replaces === null ? await this.#nothing() : await this.#apply(rowsRead)
+      await this.#store.record(this.#session, from, to, rowsRead, rows, this.#load, (performance.now() - this.#began) / 1000)
+      const { command } = await this.#session.execute('COMMIT')
+      // A transaction that failed unnoticed answers ROLLBACK, without an error.
+      if (command !== 'COMMIT') throw new LoadError('target-failed', `${this.#session.what} answered COMMIT with ${command}.`)
+      return rows
+    } catch (error) {
+      throw this.#mapped(error)
+    }
+  }
+
+  async #finishCopy(rowsRead: number): Promise<void> {
+    const taken = this.#copy === null ? 0 : await this.#copy.end()
+    if (taken !== rowsRead || this.#rowsWritten !== rowsRead)
+      throw new LoadError('short-read', `${rowsRead} rows were read, ${this.#rowsWritten} sent, and ${taken} taken by ${this.#session.what}.`)
+  }
+
+  async #nothing(): Promise<RowCounts> {
+    if (this.#load.creates) await this.#addKey()
+    return NO_ROWS
+  }
+
+  async #apply(rowsRead: number): Promise<RowCounts> {
+    const load = this.#load
+    if (this.#direct) return this.#applyDirect(rowsRead)
+    const statements = applyStatements(POSTGRES, load, STAGE)
+    if (load.strategy === 'append' || (load.strategy === 'replace' && load.key.length === 0)) return this.#replaceRows(statements, rowsRead)
+    const deduplicated = await this.#oneRowPerKey(STAGE, statements.nullKeys)
+    const rescued = await this.#countRescued()
+    const count = async (sql: string | null): Promise<number> => (sql === null ? 0 : (await this.#session.execute(sql)).count)
+    const deleted = load.strategy === 'replace' ? await count(statements.deleteMissing) : 0
+    const updated = await count(load.strategy === 'delete-insert' ? statements.deleteChanged : statements.updateChanged)
+    const entered = await count(statements.insertMissing)
+    const inserted = load.strategy === 'delete-insert' ? entered - updated : entered
+    return { ...NO_ROWS, inserted, updated, deleted, deduplicated, rescued, unchanged: rowsRead - deduplicated - inserted - updated }
+  }
+
+  /** The table is new and holds exactly what was copied. */
+  async #applyDirect(rowsRead: number): Promise<RowCounts> {
+    const load = this.#load
+    if (!load.creates) return { ...NO_ROWS, inserted: rowsRead }
+    const table = tableIdentifier(load.table.name)
+    const nullKeys = applyStatements(POSTGRES, load, table).nullKeys
+    const deduplicated = load.strategy === 'append' ? 0 : await this.#oneRowPerKey(table, nullKeys)
+    await this.#addKey()
+    return { ...NO_ROWS, inserted: rowsRead - deduplicated, deduplicated }
+  }
+
+  async #addKey(): Promise<void> {
+    const { key, table, strategy } = this.#load
+    if (key.length === 0 || strategy === 'append') return
+    await this.#session.query(`ALTER TABLE ${tableIdentifier(table.name)} ADD PRIMARY KEY (${key.map(identifier).join(', ')})`)
+  }
+
+  /** Replaces all rows, or those in a range, by the staged ones; where both are the same, nothing is touched. */
+  async #replaceRows(statements: Apply, rowsRead: number): Promise<RowCounts> {
+    const [content] = await this.#session.query(statements.sameContent)
+    if (content?.['same'] === 't') return { ...NO_ROWS, unchanged: rowsRead }
+    const deleted = (await this.#session.execute(statements.deleteAll)).count
+    const inserted = (await this.#session.execute(statements.insertAll)).count
+    return { ...NO_ROWS, inserted, deleted }
+  }
+
+  async #oneRowPerKey(table: string, nullKeys: string): Promise<number> {
+    const load = this.#load
+    if (load.keyGuaranteed || load.key.length === 0) return 0
+    const [row] = await this.#session.query(nullKeys)
+    if (Number(row?.['n']) > 0)
+      throw new LoadError('null-key', `${row?.['n']} rows of pipeline ${load.pipeline} have NULL in their key (${load.key.join(', ')}).`)
+    return (await this.#session.execute(dropDuplicates(POSTGRES, load, table))).count
+  }
+
+  async #countRescued(): Promise<number> {
+    const sql = countRescued(POSTGRES, this.#load, STAGE)
+    return sql === null ? 0 : Number((await this.#session.query(sql))[0]?.['n'] ?? 0)
+  }
+
+  #mapped(error: unknown): LoadError {
+    const mapped = postgresError(error, this.#session.what, 'target')
+    if (mapped.code !== 'duplicate-key' || this.#load.strategy === 'append') return mapped
+    return new LoadError('duplicate-key', mapped.message, {
+      cause: mapped,
+      hint: `Rows of the slice collide in a unique column of ${printTableName(this.#load.table.name)}. If they only swap its values, \`write: delete-insert\` applies them.`,
+    })
+  }
+
+  async abort(): Promise<void> {
+    // A COPY under way can't be rolled back politely; the server undoes all of it when the connection goes.
+    if (this.#copy !== null || this.#session.broken) {
+      this.#session.cancel()
+      this.#session.destroy()
+      return
+    }
+    await this.#session.query('ROLLBACK').catch(() => this.#session.destroy())
+  }
+}
+
+function goesStraightIn(load: Load): boolean {
+  return load.creates || (load.strategy === 'append' && load.replaces === null)
+}
+
+function stageTable(load: Load): string {
+  const columns = load.columns.map((column) => `${identifier(column.name)} ${column.native ?? 'text'}`)
+  return `CREATE TEMPORARY TABLE tidemark_stage (${columns.join(', ')}) ON COMMIT DROP`
+}
+
+function copyStatement(load: Load, direct: boolean): string {
+  invariant(load.columns.length > 0, 'a load without columns')
+  const names = load.columns.map((column) => identifier(column.name)).join(', ')
+  return `COPY ${direct ? tableIdentifier(load.table.name) : STAGE} (${names}) FROM STDIN (FORMAT binary)`
+}

@@ -1,0 +1,80 @@
+// The state tables of a Postgres target: read as they are found, made when the first commit needs them.
+
+import { LoadError } from '../../core/errors.ts'
+import type { Load, RowCounts } from '../../core/load.ts'
+import type { HistoryRow, State, StateRow } from '../../core/state.ts'
+import { ADDED_COLUMNS, conflict, HISTORY, historyFrom, historyParameters, movedRows, stateFrom, stateParameters, stateStatements, WATERMARKS } from '../../sql/state-tables.ts'
+import { POSTGRES } from './dialect.ts'
+import { tableIdentifier } from './quote.ts'
+import type { Session } from './session.ts'
+
+/** So that two first runs at once don't both make the tables. */
+const MAKING_TABLES = "SELECT pg_advisory_xact_lock(hashtext('tidemark state tables'))"
+
+export class StateStore {
+  readonly #sql
+  readonly #schema: string | null
+  #columns: readonly string[] | null = null
+
+  constructor(schema: string | null) {
+    this.#schema = schema
+    this.#sql = stateStatements(POSTGRES, schema)
+  }
+
+  /** Names of the state table's columns; empty where it does not exist. */
+  async #found(session: Session): Promise<readonly string[]> {
+    const rows = await session.query('SELECT attname FROM pg_attribute WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped', [
+      tableIdentifier({ schema: this.#schema, name: WATERMARKS }),
+    ])
+    this.#columns = rows.map((row) => row['attname'] ?? '')
+    return this.#columns
+  }
+
+  async read(session: Session, pipeline: string): Promise<StateRow | null> {
+    const columns = await this.#found(session)
+    if (columns.length === 0) return null
+    const whole = ADDED_COLUMNS.every(([name]) => columns.includes(name))
+    const [row] = await session.query(whole ? this.#sql.read : this.#sql.readAdopted, [pipeline])
+    return row === undefined ? null : stateFrom(pipeline, row)
+  }
+
+  async history(session: Session, pipeline: string, limit: number): Promise<readonly HistoryRow[]> {
+    const [there] = await session.query('SELECT to_regclass($1) AS t', [tableIdentifier({ schema: this.#schema, name: HISTORY })])
+    if (there?.['t'] == null) return []
+    return (await session.query(this.#sql.readHistory, [pipeline, limit])).map((row) => historyFrom(pipeline, row))
+  }
+
+  async quiet(session: Session, state: State): Promise<void> {
+    await session.query(this.#sql.quiet, [state.pipeline, String(state.epoch)])
+  }
+
+  /** Compare-and-set; inside the transaction of the rows. Throws `state-conflict`. */
+  async advance(session: Session, from: State | null, to: State, runId: string): Promise<void> {
+    await this.#make(session)
+    // An asynchronous commit could be forgotten by a crash after it was reported.
+    await session.query("SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') IN ('off', 'local')")
+    if (from === null) {
+      try {
+        await session.query(this.#sql.insert, stateParameters(null, to, runId))
+      } catch (error) {
+        if (error instanceof LoadError && error.code === 'duplicate-key') throw conflict(to.pipeline)
+        throw error
+      }
+    } else if ((await session.execute(this.#sql.advance, stateParameters(from, to, runId))).count !== 1) throw conflict(to.pipeline)
+  }
+
+  async #make(session: Session): Promise<void> {
+    const missing = (columns: readonly string[]): readonly string[] => ADDED_COLUMNS.map(([name]) => name).filter((name) => !columns.includes(name))
+    if (this.#columns !== null && this.#columns.length > 0 && missing(this.#columns).length === 0) return
+    await session.query(MAKING_TABLES)
+    for (const statement of this.#sql.create) await session.query(statement)
+    for (const name of missing(await this.#found(session))) await session.query(this.#sql.addColumn(name))
+    // Only now: a transaction that rolls back takes the tables with it.
+    this.#columns = null
+  }
+
+  async record(session: Session, from: State | null, to: State, rowsRead: number, rows: RowCounts, load: Load, seconds: number): Promise<void> {
+    await session.query(this.#sql.count, [to.pipeline, movedRows(rows), load.runId])
+    await session.query(this.#sql.addHistory, historyParameters(from, to, rowsRead, rows, load.cause, seconds, load.runId))
+  }
+}

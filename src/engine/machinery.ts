@@ -1,0 +1,27 @@
+import type { Emit } from '../core/event.ts'
+import type { Source } from '../contract/source.ts'
+import type { Target } from '../contract/target.ts'
+import type { Reach } from './crash-point.ts'
+
+/** What a run works with. */
+export interface Machinery {
+  readonly source: Source
+  readonly target: Target
+  readonly signal: AbortSignal
+  readonly emit: Emit
+  readonly runId: string
+  readonly reach: Reach
+  readonly settings: Settings
+}
+
+export interface Settings {
+  readonly chunkBytes: number
+  /** A backlog is cut into slices of about so many rows, each committed. */
+  readonly sliceRows: number
+  /** How often a failed attempt is followed by another. */
+  readonly retries: number
+  /** Before the first retry; doubled each time, with jitter. */
+  readonly retrySeconds: number
+}
+
+export const DEFAULT_SETTINGS: Settings = { chunkBytes: 256 * 1024, sliceRows: 2_000_000, retries: 3, retrySeconds: 0.4 }

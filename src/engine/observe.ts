@@ -1,0 +1,42 @@
+// The only place where a run looks at the world before it acts. After any failure the run looks again; nothing that was
+// known before is trusted.
+
+import type { RunRequest } from '../core/head.ts'
+import { type Pipeline, resolvePipeline, selectedTable } from '../core/pipeline.ts'
+import { type Observation, refuseChangedDefinition } from '../core/plan.ts'
+import type { Source } from '../contract/source.ts'
+import type { Target } from '../contract/target.ts'
+
+export async function observe(pipeline: Pipeline, source: Source, target: Target, request: RunRequest, sliceRows: number): Promise<Observation> {
+  const [described, seen] = await Promise.all([source.describe(pipeline), lookAtTarget(pipeline, target)])
+  const resolved = resolvePipeline(pipeline, described)
+  const sourceTable = selectedTable(resolved, described)
+  refuseChangedDefinition(resolved, sourceTable, seen.table, seen.state, request)
+  const head = await source.head(resolved, described, seen.state, request)
+  const whole = head.slice === null ? [] : [head.slice]
+  const divides = !request.fullRefresh && resolved.write !== 'replace' && !isReload(request)
+  const slices = divides && head.slice !== null ? ((await source.divide?.(resolved, described, head.slice, sliceRows)) ?? whole) : whole
+  return {
+    pipeline: resolved,
+    request,
+    sourceTable,
+    targetTable: seen.table,
+    state: seen.state,
+    head,
+    slices: request.maxSlices === null ? slices : slices.slice(0, request.maxSlices),
+    sourceFormats: source.formats,
+    targetFormats: target.formats,
+    targetStrategies: target.strategies,
+    typeRules: target.types,
+  }
+}
+
+/** One after the other: a target has one connection. */
+async function lookAtTarget(pipeline: Pipeline, target: Target) {
+  const state = await target.readState(pipeline.name)
+  return { state, table: await target.describe(pipeline.target.table) }
+}
+
+function isReload(request: RunRequest): boolean {
+  return request.from !== null || request.to !== null
+}

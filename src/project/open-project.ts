@@ -1,0 +1,242 @@
+// A project with its connections: everything that the command line does, as a library.
+
+import { randomUUID } from 'node:crypto'
+import { expandWildcard, isWildcard } from '../config/expand-wildcard.ts'
+import { loadProject } from '../config/load-project.ts'
+import { nearest } from '../config/nearest.ts'
+import type { Project, WildcardPipeline } from '../config/project.ts'
+import { CONNECTORS } from '../connectors/registry.ts'
+import type { Finding } from '../contract/source.ts'
+import { LoadError } from '../core/errors.ts'
+import type { Emit, PipelineResult } from '../core/event.ts'
+import { ORDINARY_RUN, type RunRequest } from '../core/head.ts'
+import { type Pipeline, type ResolvedPipeline, resolvePipeline, selectedTable, fingerprint } from '../core/pipeline.ts'
+import { type Observation, type Plan, plan } from '../core/plan.ts'
+import { samePosition, watermarkOf } from '../core/position.ts'
+import type { HistoryRow, State, StateRow } from '../core/state.ts'
+import type { Table } from '../core/table.ts'
+import { DEFAULT_SETTINGS, type Settings } from '../engine/machinery.ts'
+import { observe } from '../engine/observe.ts'
+import { runPipeline } from '../engine/run.ts'
+import { Connections, type FindConnector } from './connections.ts'
+import { place } from './place.ts'
+
+export interface RunOptions extends Partial<RunRequest> {
+  readonly onEvent?: Emit
+  readonly signal?: AbortSignal
+}
+
+/** What `run` gives, and prints as JSON. */
+export interface RunResult {
+  readonly command: 'run'
+  readonly ok: boolean
+  readonly seconds: number
+  readonly pipelines: readonly PipelineResult[]
+}
+
+export interface OpenProjectOptions {
+  readonly settings?: Partial<Settings>
+  /** Finds a connector by its type; default: the built-in ones. */
+  readonly connector?: FindConnector
+  readonly env?: Readonly<Record<string, string | undefined>>
+}
+
+/** Opens a project file or a defined project; throws `missing-project`, `bad-project`, `shared-target`. Connects to nothing yet. */
+export async function openProject(project: string | Project | null = null, options: OpenProjectOptions = {}): Promise<OpenProject> {
+  const loaded = typeof project === 'string' || project === null ? await loadProject(project, options.env === undefined ? {} : { env: options.env }) : project
+  return new OpenProject(loaded, options)
+}
+
+export class OpenProject {
+  readonly project: Project
+  readonly #connections: Connections
+  readonly #settings: Settings
+
+  constructor(project: Project, options: OpenProjectOptions) {
+    this.project = project
+    this.#connections = new Connections(project, options.connector ?? builtIn)
+    this.#settings = { ...DEFAULT_SETTINGS, ...options.settings }
+  }
+
+  /** The pipelines of these names, wildcards expanded; none named: all. Throws `unknown-pipeline`. */
+  async pipelines(names: readonly string[] = []): Promise<readonly Pipeline[]> {
+    const wanted = this.project.pipelines.filter((pipeline) => names.length === 0 || names.some((name) => name === pipeline.name || (isWildcard(pipeline) && name.startsWith(`${pipeline.name}/`))))
+    const expanded: Pipeline[] = []
+    for (const pipeline of wanted) {
+      if (!isWildcard(pipeline)) expanded.push(pipeline)
+      else expanded.push(...(await this.#expand(pipeline)).filter((one) => names.length === 0 || names.includes(pipeline.name) || names.includes(one.name)))
+    }
+    for (const name of names) this.#refuseUnknown(name, expanded)
+    return expanded
+  }
+
+  async #expand(template: WildcardPipeline): Promise<readonly Pipeline[]> {
+    const source = await this.#connections.source(template.source.connection)
+    if (source.list === undefined) throw new LoadError('bad-project', `Pipeline ${template.name} has a wildcard, but its source can't list tables.`)
+    const tables = await source.list()
+    return expandWildcard(template, tables)
+  }
+
+  #refuseUnknown(name: string, found: readonly Pipeline[]): void {
+    if (found.some((pipeline) => pipeline.name === name || pipeline.name.startsWith(`${name}/`))) return
+    const known = this.project.pipelines.map((pipeline) => pipeline.name)
+    const near = nearest(name, known)
+    throw new LoadError('unknown-pipeline', `There is no pipeline "${name}".`, { hint: near === null ? `There are: ${known.join(', ')}.` : `Did you mean "${near}"?` })
+  }
+
+  /** Brings pipelines up to date, one after the other. A failed one does not keep the others from loading. */
+  async run(names: string | readonly string[] = [], options: RunOptions = {}): Promise<RunResult> {
+    const began = performance.now()
+    const { onEvent = () => {}, signal = new AbortController().signal, ...request } = options
+    const results: PipelineResult[] = []
+    for (const pipeline of await this.pipelines(listed(names))) {
+      results.push(await this.#runOne(pipeline, { ...ORDINARY_RUN, ...request }, onEvent, signal))
+      if (signal.aborted) break
+    }
+    const ok = results.every((result) => result.error === null)
+    return { command: 'run', ok, seconds: Math.round(performance.now() - began) / 1000, pipelines: results }
+  }
+
+  async #runOne(pipeline: Pipeline, request: RunRequest, emit: Emit, signal: AbortSignal): Promise<PipelineResult> {
+    const runId = randomUUID()
+    const [source, target] = await Promise.all([this.#connections.source(pipeline.source.connection), this.#connections.target(pipeline.target.connection)])
+    const result = await runPipeline(pipeline, { source, target, signal, emit, runId, reach: crashPointFromEnvironment(), settings: this.#settings }, request)
+    return result.error === null ? result : { ...result, error: place(this.project, pipeline, result.error) }
+  }
+
+  /** What a run would do; changes nothing. */
+  async plan(name: string, request: Partial<RunRequest> = {}): Promise<Plan> {
+    return plan(await this.observe(name, request))
+  }
+
+  async observe(name: string, request: Partial<RunRequest> = {}): Promise<Observation> {
+    const pipeline = await this.#one(name)
+    const { source, target } = await this.ends(pipeline)
+    return observe(pipeline, source, target, { ...ORDINARY_RUN, ...request }, this.#settings.sliceRows)
+  }
+
+  async ends(pipeline: Pipeline) {
+    const [source, target] = await Promise.all([this.#connections.source(pipeline.source.connection), this.#connections.target(pipeline.target.connection)])
+    return { source, target }
+  }
+
+  async #one(name: string): Promise<Pipeline> {
+    const [pipeline] = await this.pipelines([name])
+    if (pipeline === undefined) throw new LoadError('unknown-pipeline', `There is no pipeline "${name}".`)
+    return pipeline
+  }
+
+  /** Exact text as the source printed it; null before the first load. */
+  async getWatermark(name: string): Promise<string | null> {
+    return watermarkOf((await this.state(name))?.position ?? null)
+  }
+
+  async state(name: string): Promise<StateRow | null> {
+    const pipeline = await this.#one(name)
+    return (await this.#connections.target(pipeline.target.connection)).readState(pipeline.name)
+  }
+
+  /** Newest first. */
+  async history(name: string, limit = 100): Promise<readonly HistoryRow[]> {
+    const pipeline = await this.#one(name)
+    return (await this.#connections.target(pipeline.target.connection)).readHistory(pipeline.name, limit)
+  }
+
+  /** Moves the watermark by hand; `rewind` refuses to move it forward. What was there is in the history. Throws `bad-value`. */
+  async setWatermark(name: string, value: string, cause: 'set' | 'rewind' = 'set'): Promise<{ from: State | null; to: State }> {
+    const pipeline = await this.#one(name)
+    const { source, target } = await this.ends(pipeline)
+    const { resolved, table, selected } = await this.#described(pipeline)
+    const [from, targetTable] = [await target.readState(pipeline.name), await target.describe(pipeline.target.table)]
+    const position = await source.positionAt(resolved, table, value)
+    const to: State = { pipeline: pipeline.name, position, epoch: (from?.epoch ?? 0n) + 1n, fingerprint: fingerprint(resolved, selected), unswept: 0 }
+    const stage = await target.begin({
+      pipeline: pipeline.name,
+      runId: randomUUID(),
+      cause,
+      strategy: 'append',
+      format: 'columns',
+      table: targetTable ?? { ...selected, name: pipeline.target.table },
+      creates: false,
+      changes: [],
+      columns: selected.columns,
+      key: [],
+      keyGuaranteed: false,
+      newestBy: null,
+      replaces: null,
+      rescuedBelow: null,
+      fingerprint: to.fingerprint,
+    })
+    try {
+      await stage.commit(from, to, 0)
+    } catch (error) {
+      await stage.abort()
+      throw error
+    }
+    return { from: samePosition(from?.position ?? null, null) ? null : from, to }
+  }
+
+  async #described(pipeline: Pipeline): Promise<{ resolved: ResolvedPipeline; table: Table; selected: Table }> {
+    const source = await this.#connections.source(pipeline.source.connection)
+    const table = await source.describe(pipeline)
+    const resolved = resolvePipeline(pipeline, table)
+    return { resolved, table, selected: selectedTable(resolved, table) }
+  }
+
+  /** What to know or mend before a run; an error of the check itself is a finding too. */
+  async check(name: string): Promise<readonly Finding[]> {
+    const pipeline = await this.#one(name)
+    const findings: Finding[] = []
+    const tries: (() => Promise<readonly Finding[]>)[] = [
+      async () => {
+        const { source } = await this.ends(pipeline)
+        const { resolved, table } = await this.#described(pipeline)
+        return (await source.check?.(resolved, table)) ?? []
+      },
+      async () => (await (await this.#connections.target(pipeline.target.connection)).check?.(pipeline.target.table)) ?? [],
+      async () => {
+        const { plan: _, ...rest } = { plan: await this.plan(name) }
+        return Object.values(rest)
+      },
+    ]
+    for (const attempt of tries) {
+      try {
+        findings.push(...(await attempt()))
+      } catch (error) {
+        if (!(error instanceof LoadError)) throw error
+        const { code, message, hint } = place(this.project, pipeline, error)
+        if (!findings.some((one) => one.code === code && one.severity === 'error')) findings.push({ severity: 'error', code, message, hint })
+      }
+    }
+    return findings
+  }
+
+  async close(): Promise<void> {
+    await this.#connections.close()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+}
+
+async function builtIn(type: string) {
+  const load = CONNECTORS[type]
+  if (load === undefined) throw new LoadError('bad-project', `There is no connection type "${type}".`)
+  return load()
+}
+
+function listed(names: string | readonly string[]): readonly string[] {
+  return typeof names === 'string' ? [names] : names
+}
+
+/** Tests kill the process at a named point: `TIDEMARK_CRASH_AT=before-commit`, or `chunk-staged:3` for the third time. */
+function crashPointFromEnvironment(): (point: string) => void {
+  const wanted = process.env['TIDEMARK_CRASH_AT']
+  if (wanted === undefined) return () => {}
+  const [name, times = '1'] = wanted.split(':')
+  let left = Number(times)
+  return (point) => {
+    if (point === name && --left === 0) process.kill(process.pid, 'SIGKILL')
+  }
+}
