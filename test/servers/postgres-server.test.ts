@@ -5,6 +5,7 @@ import pg from 'pg'
 import { expect, inject, test } from 'vitest'
 import { startPostgres } from '../../src/testing/postgres-server.ts'
 import { freshDatabase } from './fresh-database.ts'
+import { OLDER_VERSIONS } from './older-versions.ts'
 import { tlsMaterial } from './tls-material.ts'
 
 async function ask(config: pg.ClientConfig, sql: string): Promise<unknown> {
@@ -43,10 +44,7 @@ test('a fresh database goes away with its connections, slots and prepared transa
   ).toBe('0')
 })
 
-// The oldest supported version is an npm package on this platform only.
-const versions = process.platform === 'linux' && process.arch === 'x64' ? [12, undefined] : [undefined]
-
-test.each(versions)('version %s starts, keeps its data over a kill, and leaves nothing', async (version) => {
+test.each([...OLDER_VERSIONS, undefined])('version %s starts, keeps its data over a kill, and leaves nothing', async (version) => {
   const server = await startPostgres(version === undefined ? {} : { version })
   expect(server.version).toBe(version ?? server.version)
   await server.createDatabase('odd "name"')
