@@ -1,0 +1,33 @@
+import type * as z from 'zod/mini'
+import type { projectSchema } from './project-schema.ts'
+
+/** A project as an object, in the same words as the project file. */
+export type ProjectInput = z.input<typeof projectSchema>
+
+type ConnectionInput = ProjectInput['connections'][string]
+type PipelineInput = ProjectInput['pipelines'][string]
+
+/** A pipeline in which the fields that `defaults` gives may be left out, and only known connections are named. */
+type PipelineBeside<Defaults, Connection extends string> = Omit<PipelineInput, keyof Defaults | 'source' | 'target'> &
+  Partial<Omit<PipelineInput, 'source' | 'target'>> &
+  Side<'source', Defaults, Connection> &
+  Side<'target', Defaults, Connection>
+
+type Side<Name extends 'source' | 'target', Defaults, Connection extends string> = Name extends keyof Defaults
+  ? { readonly [Key in Name]?: Named<PipelineInput[Name], Connection> }
+  : { readonly [Key in Name]: Named<PipelineInput[Name], Connection> }
+
+type Named<SideInput, Connection extends string> = Omit<SideInput, 'connection'> & { readonly connection: Connection }
+
+interface Definition<Connection extends string, Defaults> {
+  readonly connections: Readonly<Record<Connection, ConnectionInput>>
+  readonly defaults?: Defaults
+  readonly pipelines: Readonly<Record<string, PipelineBeside<NoInfer<Defaults>, NoInfer<Connection>>>>
+}
+
+/** Gives a project in TypeScript its types; it is checked when it is loaded. */
+export function defineProject<Connection extends string, const Defaults extends Partial<PipelineInput> = Record<never, never>>(
+  project: Definition<Connection, Defaults>,
+): ProjectInput {
+  return project as unknown as ProjectInput
+}

@@ -1,0 +1,55 @@
+// The whole project file. New connection types and patterns are added to the two tables here, and nowhere else in config.
+
+import * as z from 'zod/mini'
+import type { OptionsReview } from './connection-options.ts'
+import { duckdbOptions, reviewDuckdb } from './duckdb-options.ts'
+import { fields, optionalFields } from './field.ts'
+import { memoryOptions } from './memory-options.ts'
+import { postgresOptions, reviewPostgres } from './postgres-options.ts'
+import { watermarkSchema } from './watermark-schema.ts'
+
+/** The connection types, each with what checks its options. */
+export const CONNECTION_TYPES = {
+  postgres: { schema: postgresOptions, review: reviewPostgres },
+  duckdb: { schema: duckdbOptions, review: reviewDuckdb },
+  memory: { schema: memoryOptions, review: (raw) => ({ ...raw }) },
+} as const satisfies Record<string, { schema: z.core.$ZodType; review: OptionsReview }>
+
+/** The patterns, each with the fields of its pipelines. */
+export const PATTERNS = { watermark: watermarkSchema } as const
+
+/** Words of the documentation that this version refuses as not supported yet, rather than as misspelt. */
+export const NOT_YET = {
+  connectionTypes: ['kafka', 'snowflake'],
+  patterns: ['partition', 'cdc'],
+  keys: ['first_load'],
+} as const
+
+const NAME = /^[A-Za-z0-9_\-./]{1,100}$/
+
+/** Whether it may name a pipeline or a connection. */
+export function isProjectName(name: string): boolean {
+  return NAME.test(name)
+}
+
+/** What may stand under `defaults`: any field of any pattern. */
+export const defaultsSchema = optionalFields(
+  watermarkSchema.shape,
+  'Fields for every pipeline. A value of the pipeline itself wins; maps are not merged.',
+)
+
+const name = z.string().check(z.regex(NAME))
+
+/** The whole file in one schema: for editors, and for the types of `defineProject`. */
+export const projectSchema = fields(
+  {
+    connections: z
+      .record(name, z.discriminatedUnion('type', [postgresOptions, duckdbOptions, memoryOptions]))
+      .check(z.describe('The databases, each under a name of your own.')),
+    defaults: z.optional(defaultsSchema),
+    pipelines: z
+      .record(name, z.discriminatedUnion('pattern', [watermarkSchema]))
+      .check(z.describe('The loads, each under a name that stays: its position is stored under it.')),
+  },
+  'A tidemark project.',
+)
