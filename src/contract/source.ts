@@ -25,6 +25,8 @@ export interface Source {
   check?(pipeline: ResolvedPipeline, table: Table): Promise<readonly Finding[]>
   /** A position made from a text that a person typed; throws `bad-value`. */
   positionAt(pipeline: ResolvedPipeline, table: Table, value: string): Promise<Position>
+  /** Does `position` lie beyond `other`? Only the source knows the order of its values. */
+  isAfter(pipeline: ResolvedPipeline, table: Table, position: Position, other: Position | null): Promise<boolean>
   close(): Promise<void>
 }
 

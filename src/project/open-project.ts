@@ -12,7 +12,7 @@ import type { Emit, PipelineResult } from '../core/event.ts'
 import { ORDINARY_RUN, type RunRequest } from '../core/head.ts'
 import { type Pipeline, type ResolvedPipeline, resolvePipeline, selectedTable, fingerprint } from '../core/pipeline.ts'
 import { type Observation, type Plan, plan } from '../core/plan.ts'
-import { samePosition, watermarkOf } from '../core/position.ts'
+import { type Position, samePosition, watermarkOf } from '../core/position.ts'
 import type { HistoryRow, State, StateRow } from '../core/state.ts'
 import type { Table } from '../core/table.ts'
 import { DEFAULT_SETTINGS, type Settings } from '../engine/machinery.ts'
@@ -142,6 +142,19 @@ export class OpenProject {
     return (await this.#connections.target(pipeline.target.connection)).readHistory(pipeline.name, limit)
   }
 
+  /** What moving the watermark would mean. Throws `bad-value`. */
+  async previewWatermark(name: string, value: string): Promise<{ position: Position; ahead: boolean; rows: number | null }> {
+    const pipeline = await this.#one(name)
+    const { source } = await this.ends(pipeline)
+    const { resolved, table } = await this.#described(pipeline)
+    const position = await source.positionAt(resolved, table, value)
+    const state = await this.state(name)
+    const request = { ...ORDINARY_RUN, from: watermarkOf(position), to: watermarkOf(state?.position ?? null) }
+    const between = await source.head(resolved, table, state, request)
+    const ahead = between.slice !== null && (await source.isAfter(resolved, table, position, state?.position ?? null))
+    return { position, ahead, rows: between.slice?.estimatedRows ?? null }
+  }
+
   /** Moves the watermark by hand; `rewind` refuses to move it forward. What was there is in the history. Throws `bad-value`. */
   async setWatermark(name: string, value: string, cause: 'set' | 'rewind' = 'set'): Promise<{ from: State | null; to: State }> {
     const pipeline = await this.#one(name)
@@ -194,9 +207,10 @@ export class OpenProject {
         return (await source.check?.(resolved, table)) ?? []
       },
       async () => (await (await this.#connections.target(pipeline.target.connection)).check?.(pipeline.target.table)) ?? [],
+      // Planning meets what nothing above looks at: schema conflicts, a changed definition, a missing target.
       async () => {
-        const { plan: _, ...rest } = { plan: await this.plan(name) }
-        return Object.values(rest)
+        await this.plan(name)
+        return []
       },
     ]
     for (const attempt of tries) {

@@ -1,3 +1,4 @@
+import type { Column } from '../../core/table.ts'
 import type { Dialect } from '../../sql/dialect.ts'
 import { identifier, literal, tableIdentifier } from './quote.ts'
 
@@ -7,12 +8,17 @@ export const POSTGRES: Dialect = {
   table: tableIdentifier,
   literal,
   rowId: 'ctid',
-  // *<> compares the stored images: it sees 1.10 beside 1.1, and knows types without an equality (json, point).
-  differ: (a, b, columns) => `ROW(${columns.map(({ name }) => `${a}.${identifier(name)}`).join(', ')}) *<> ROW(${columns.map(({ name }) => `${b}.${identifier(name)}`).join(', ')})`,
-  content: (alias, columns) => `(ROW(${columns.map(({ name }) => `${alias}.${identifier(name)}`).join(', ')})::text) COLLATE "C"`,
+  // *<> compares the stored images: it sees 1.10 beside 1.1, and knows types without an equality (json, point). The casts
+  // keep the parser from taking two rows apart into pairs.
+  differ: (a, b, columns) => `${row(a, columns)}::record OPERATOR(pg_catalog.*<>) ${row(b, columns)}::record`,
+  content: (alias, columns) => `(${row(alias, columns)}::text) COLLATE "C"`,
   hashes: (alias, columns) => {
-    const text = `ROW(${columns.map(({ name }) => `${alias}.${identifier(name)}`).join(', ')})::text`
+    const text = `${row(alias, columns)}::text`
     return [`hashtextextended(${text}, 1)::numeric`, `hashtextextended(${text}, 2)::numeric`]
   },
   overriding: 'OVERRIDING SYSTEM VALUE ',
+}
+
+function row(alias: string, columns: readonly Column[]): string {
+  return `ROW(${columns.map(({ name }) => `${alias}.${identifier(name)}`).join(', ')})`
 }

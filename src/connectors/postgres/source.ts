@@ -5,7 +5,7 @@ import type { Chunk } from '../../core/chunk.ts'
 import { LoadError } from '../../core/errors.ts'
 import type { Head, RunRequest } from '../../core/head.ts'
 import type { Pipeline, ResolvedPipeline } from '../../core/pipeline.ts'
-import type { Position } from '../../core/position.ts'
+import { type Position, watermarkOf } from '../../core/position.ts'
 import type { Slice } from '../../core/slice.ts'
 import type { State } from '../../core/state.ts'
 import { columnNamed, type Table, type TableName } from '../../core/table.ts'
@@ -13,7 +13,7 @@ import type { Finding, ReadOptions, Source } from '../../contract/source.ts'
 import { checkSource } from './check.ts'
 import type { PostgresConfig } from './config.ts'
 import { CopyOut } from './copy-out.ts'
-import { cursorOf } from './cursor.ts'
+import { cursorLiteral, cursorOf } from './cursor.ts'
 import { describeQuery, describeTable, type PostgresTable, relation } from './describe.ts'
 import { postgresError } from './errors.ts'
 import { readHead, sliceLimits, valueAt } from './head.ts'
@@ -59,6 +59,14 @@ export class PostgresSource implements Source {
 
   async positionAt(pipeline: ResolvedPipeline, table: Table, value: string): Promise<Position> {
     return valueAt(await this.#open(), cursorOf(pipeline, table as PostgresTable), value)
+  }
+
+  async isAfter(pipeline: ResolvedPipeline, table: Table, position: Position, other: Position | null): Promise<boolean> {
+    const [a, b] = [watermarkOf(position), watermarkOf(other)]
+    if (a === null || b === null) return false
+    const cursor = cursorOf(pipeline, table as PostgresTable)
+    const [row] = await (await this.#open()).query(`SELECT ${cursorLiteral(cursor, a)} > ${cursorLiteral(cursor, b)} AS after`)
+    return row?.['after'] === 't'
   }
 
   async divide(pipeline: ResolvedPipeline, table: Table, slice: Slice, targetRows: number): Promise<readonly Slice[]> {

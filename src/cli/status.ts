@@ -1,0 +1,35 @@
+import type { StateRow } from '../core/state.ts'
+import { durationText } from '../core/run-view.ts'
+import { grouped } from '../core/plan-text.ts'
+import { watermarkOf } from '../core/position.ts'
+import { openProject } from '../project/open-project.ts'
+import { statusJson } from '../reporters/json.ts'
+import type { Console } from './console.ts'
+
+/** Shows how far each pipeline is. */
+export async function status(console: Console, names: readonly string[]): Promise<number> {
+  await using project = await openProject(console.options.config ?? null)
+  const rows = []
+  const lines: string[][] = [['PIPELINE', 'WATERMARK', 'LAG', 'LAST RUN (UTC)', 'ROWS']]
+  for (const pipeline of await project.pipelines(names)) {
+    const state = await project.state(pipeline.name)
+    const lag = lagSeconds(state)
+    rows.push(statusJson(pipeline.name, pipeline.pattern, state, lag))
+    lines.push([pipeline.name, watermarkOf(state?.position ?? null) ?? '-', lag === null ? '-' : durationText(lag), state?.lastRunAt?.slice(0, 19) ?? '-', state?.recordsProcessed == null ? '-' : grouped(Number(state.recordsProcessed))])
+  }
+  console.answer(aligned(lines))
+  console.data({ command: 'status', pipelines: rows })
+  return 0
+}
+
+/** Seconds between the watermark and now by this machine's clock: to look at, never to load by. */
+function lagSeconds(state: StateRow | null): number | null {
+  if (state?.position.kind !== 'watermark' || state.position.time === undefined) return null
+  const then = Date.parse(`${state.position.time.replace(' ', 'T')}Z`)
+  return Number.isNaN(then) ? null : Math.max(0, Math.round((Date.now() - then) / 1000))
+}
+
+export function aligned(lines: readonly (readonly string[])[]): string[] {
+  const widths = (lines[0] ?? []).map((_, column) => Math.max(...lines.map((line) => line[column]?.length ?? 0)))
+  return lines.map((line) => line.map((text, column) => text.padEnd(widths[column] ?? 0)).join('  ').trimEnd())
+}

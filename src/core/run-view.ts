@@ -1,0 +1,88 @@
+// Events → what there is to show of each pipeline. Terminal and web page fold with the same function.
+
+import type { PipelineResult, RunEvent } from './event.ts'
+import { count, grouped } from './plan-text.ts'
+import { watermarkOf } from './position.ts'
+
+export interface PipelineView {
+  readonly pipeline: string
+  readonly phase: 'looking' | 'reading' | 'applying' | 'committing' | 'waiting' | 'finished'
+  readonly slice: number
+  readonly slices: number
+  readonly estimatedRows: number | null
+  /** Of slices that are committed. */
+  readonly committedRows: number
+  readonly committedBytes: number
+  /** Of the slice on its way. */
+  readonly rows: number
+  readonly bytes: number
+  readonly result: PipelineResult | null
+}
+
+export function beginView(pipeline: string): PipelineView {
+  return { pipeline, phase: 'looking', slice: 0, slices: 0, estimatedRows: null, committedRows: 0, committedBytes: 0, rows: 0, bytes: 0, result: null }
+}
+
+export function foldEvent(view: PipelineView, event: RunEvent): PipelineView {
+  switch (event.kind) {
+    case 'planned':
+      return { ...view, slices: event.plan.steps.length, estimatedRows: event.plan.estimatedRows }
+    case 'slice-started':
+      return { ...view, phase: 'reading', slice: event.slice, slices: event.of, rows: 0, bytes: 0 }
+    case 'progress':
+      return { ...view, rows: event.rows, bytes: event.bytes }
+    case 'phase':
+      return { ...view, phase: event.phase }
+    case 'committed':
+      return { ...view, committedRows: view.committedRows + event.read, committedBytes: view.committedBytes + view.bytes, rows: 0, bytes: 0 }
+    case 'retrying':
+      return { ...view, phase: 'waiting', rows: 0, bytes: 0 }
+    case 'pipeline-finished':
+      return { ...view, phase: 'finished', result: event.result }
+    default:
+      return view
+  }
+}
+
+/** One line: phase, rows, rows a second, bytes, share and time left. */
+export function progressLine(view: PipelineView, seconds: number): string {
+  const rows = view.committedRows + view.rows
+  const parts = [view.pipeline, view.slices > 1 ? `${view.phase} ${view.slice}/${view.slices}` : view.phase]
+  if (rows > 0) parts.push(count(rows, 'row'), `${grouped(rows / Math.max(seconds, 0.001))}/s`, bytesText(view.committedBytes + view.bytes))
+  if (view.estimatedRows !== null && view.estimatedRows > 0 && rows > 0) {
+    const share = Math.min(rows / view.estimatedRows, 0.99)
+    parts.push(`${Math.floor(share * 100)} %`, `${durationText((seconds / share) * (1 - share))} left`)
+  }
+  return parts.join('  ')
+}
+
+/** What a run came to, in one line. */
+export function resultLine(result: PipelineResult): string {
+  const { rows } = result
+  const took = `in ${result.seconds.toFixed(result.seconds < 10 ? 2 : 1)} s`
+  if (result.error !== null) return `${result.pipeline}  ${result.status}: ${result.error.message}`
+  if (result.status === 'up-to-date') return `${result.pipeline}  up to date`
+  if (result.status === 'held') return `${result.pipeline}  held: rows wait for a transaction to end`
+  const kinds = (['inserted', 'updated', 'deleted', 'unchanged', 'deduplicated', 'quarantined'] as const).filter((kind) => rows[kind] > 0)
+  const detail = kinds.map((kind) => `${grouped(rows[kind])} ${kind}`).join(', ')
+  const rescued = rows.rescued > 0 ? `, ${grouped(rows.rescued)} rescued by the sweep` : ''
+  const rate = rows.read > 0 ? `, ${grouped(rows.read / Math.max(result.seconds, 0.001))} rows/s` : ''
+  return `${result.pipeline}  loaded ${count(rows.read, 'row')}${detail === '' ? '' : ` (${detail}${rescued})`} ${took}${rate}; watermark ${watermarkOf(result.to) ?? 'not set'}`
+}
+
+export function bytesText(bytes: number): string {
+  const units = ['B', 'kB', 'MB', 'GB', 'TB']
+  let value = bytes
+  let unit = 0
+  while (value >= 1000 && unit < units.length - 1) {
+    value /= 1000
+    unit += 1
+  }
+  return `${unit === 0 ? value : value.toFixed(1)} ${units[unit]}`
+}
+
+export function durationText(seconds: number): string {
+  if (seconds < 60) return `${Math.ceil(seconds)} s`
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s`
+  return `${Math.floor(seconds / 3600)} h ${Math.round((seconds % 3600) / 60)} min`
+}

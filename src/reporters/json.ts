@@ -1,0 +1,75 @@
+// The shapes of what is printed as JSON. Field names are promised to scripts: they are added to, never renamed.
+
+import type { PipelineResult, RunEvent } from '../core/event.ts'
+import type { Hold } from '../core/head.ts'
+import type { Load } from '../core/load.ts'
+import type { Plan } from '../core/plan.ts'
+import type { Position } from '../core/position.ts'
+import type { HistoryRow, StateRow } from '../core/state.ts'
+import { printTableName } from '../core/table.ts'
+
+/** One line of JSON; bigints are numbers there. */
+export function printJson(value: unknown, indent?: number): string {
+  return JSON.stringify(value, (_, one) => (typeof one === 'bigint' ? Number(one) : one), indent)
+}
+
+export function resultJson({ heldBy, ...result }: PipelineResult) {
+  return { ...result, held_by: heldBy.map(holdJson) }
+}
+
+function holdJson(hold: Hold) {
+  return { kind: hold.kind, pid: hold.pid, application: hold.application, age_seconds: hold.ageSeconds }
+}
+
+export function eventJson(event: RunEvent): unknown {
+  const { kind, ...rest } = event
+  if (event.kind === 'planned') return { event: kind, pipeline: event.pipeline, plan: planJson(event.plan) }
+  if (event.kind === 'pipeline-finished') return { event: kind, pipeline: event.pipeline, result: resultJson(event.result) }
+  return { event: kind, ...rest }
+}
+
+export function planJson(plan: Plan, explain?: (load: Load) => readonly string[]) {
+  return {
+    pipeline: plan.pipeline,
+    from: plan.from?.position ?? null,
+    to: plan.to,
+    late_rows: plan.late,
+    held_by: plan.heldBy.map(holdJson),
+    waiting: plan.waiting,
+    estimated_rows: plan.estimatedRows,
+    steps: plan.steps.map(({ slice, load }) => ({
+      kind: 'load',
+      strategy: load.strategy,
+      format: load.format,
+      table: printTableName(load.table.name),
+      creates: load.creates,
+      changes: load.changes.map((change) => (change.kind === 'create-table' ? { kind: change.kind } : { kind: change.kind, column: change.column.name, type: change.column.native })),
+      after: slice.after,
+      up_to: slice.upTo,
+      reads: slice.range,
+      estimated_rows: slice.estimatedRows,
+      ...(explain === undefined ? {} : { sql: explain({ ...load, runId: '' }) }),
+    })),
+  }
+}
+
+export function watermarkJson(pipeline: string, pattern: string, state: StateRow | null) {
+  return {
+    pipeline,
+    pattern,
+    position: state?.position ?? null,
+    last_watermark: state?.lastWatermark ?? null,
+    last_run_at: state?.lastRunAt ?? null,
+    records_processed: state?.recordsProcessed ?? null,
+    epoch: state?.epoch ?? 0n,
+  }
+}
+
+export function historyJson(pipeline: string, rows: readonly HistoryRow[]) {
+  return { pipeline, history: rows.map((row) => ({ epoch: row.epoch, from: row.from, to: row.to, rows: row.rows, at: row.at, run_id: row.runId, cause: row.cause })) }
+}
+
+export function statusJson(pipeline: string, pattern: string, state: StateRow | null, lagSeconds: number | null) {
+  const position: Position | null = state?.position ?? null
+  return { pipeline, pattern, position, lag: lagSeconds, last_run: state?.lastRunAt ?? null, records_processed: state?.recordsProcessed ?? null, epoch: state?.epoch ?? 0n, partitions: null }
+}

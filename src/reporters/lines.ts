@@ -1,0 +1,44 @@
+// Events as plain lines, for a pipe or a log file: nothing moves, nothing is coloured.
+
+import type { RunEvent } from '../core/event.ts'
+import { holdText, count } from '../core/plan-text.ts'
+import { beginView, foldEvent, type PipelineView, progressLine, resultLine } from '../core/run-view.ts'
+
+const SAY_EVERY_MS = 10_000
+
+export function linesReporter(write: (line: string) => void, now: () => number, verbose: boolean): (event: RunEvent) => void {
+  let view: PipelineView | null = null
+  let began = 0
+  let said = 0
+  return (event) => {
+    if (event.kind === 'pipeline-started') {
+      view = beginView(event.pipeline)
+      began = now()
+      said = began
+    }
+    if (view !== null) view = foldEvent(view, event)
+    switch (event.kind) {
+      case 'planned':
+        for (const hold of event.plan.heldBy) if (verbose) write(`${event.pipeline}  the watermark is held by ${holdText(hold)}`)
+        if (verbose) write(`${event.pipeline}  ${count(event.plan.steps.length, 'slice')} to load; late rows: ${event.plan.late.mode} (${event.plan.late.reason})`)
+        break
+      case 'slice-started':
+        if (verbose || event.of > 1) write(`${event.pipeline}  slice ${event.slice} of ${event.of}${event.estimatedRows === null ? '' : `, about ${count(event.estimatedRows, 'row')}`}`)
+        break
+      case 'warning':
+        write(`${event.pipeline}  ${event.message}`)
+        break
+      case 'retrying':
+        write(`${event.pipeline}  ${event.message} Trying again in ${event.waitSeconds.toFixed(1)} s.`)
+        break
+      case 'pipeline-finished':
+        write(resultLine(event.result))
+        break
+      default:
+        if (view !== null && now() - said >= SAY_EVERY_MS) {
+          said = now()
+          write(progressLine(view, (said - began) / 1000))
+        }
+    }
+  }
+}
