@@ -32,13 +32,13 @@ export function tlsMaterial(): TlsMaterial {
   }
 }
 
-export interface Authority {
+interface Authority {
   readonly cert: string
   /** Days are counted from now. */
   issue(hosts: readonly string[], fromDays?: number, toDays?: number, commonName?: string): KeyAndCertificate
 }
 
-export function makeAuthority(name: string): Authority {
+function makeAuthority(name: string): Authority {
   const own = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   const limits = [
     extension([0x55, 0x1d, 0x13], sequence(tagged(0x01, Buffer.from([0xff]))), true),

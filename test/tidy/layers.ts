@@ -11,9 +11,10 @@ const LAYERS: Record<string, readonly string[]> = {
   connectors: ['core', 'contract', 'formats', 'sql'],
   engine: ['core', 'contract'],
   config: ['core', 'contract', 'connectors/registry'],
+  project: ['core', 'contract', 'sql', 'connectors/registry', 'engine', 'config'],
   testing: ['core', 'contract', 'formats', 'engine'],
-  cli: ['core', 'contract', 'formats', 'reporters', 'sql', 'connectors/registry', 'engine', 'config', 'testing', 'index'],
-  index: ['core', 'contract', 'formats', 'reporters', 'sql', 'connectors/registry', 'engine', 'config', 'testing'],
+  cli: ['core', 'contract', 'formats', 'reporters', 'sql', 'connectors/registry', 'engine', 'config', 'project', 'testing', 'index'],
+  index: ['core', 'contract', 'formats', 'reporters', 'sql', 'connectors/registry', 'engine', 'config', 'project', 'testing'],
 }
 
 /** Layers that use nothing but the language, or nothing but Node. */
