@@ -1,0 +1,76 @@
+// Runs one write strategy inside the caller's transaction and counts exactly what it did. Nothing here relies on the target's keys
+// being unique: a key that stands there several times counts once.
+
+import { LoadError } from '../../core/errors.ts'
+import { type Load, NO_ROWS, type RowCounts } from '../../core/load.ts'
+import { type Apply, applyStatements, countRescued, dropDuplicates } from '../../sql/apply.ts'
+import type { Connection } from './database.ts'
+import { DUCKDB, identifier } from './dialect.ts'
+
+/** Rows went straight into the table: one that nobody else sees yet, or one that only grows. */
+export async function settleDirect(connection: Connection, load: Load, table: string, rows: number): Promise<RowCounts> {
+  const deduplicated = load.strategy === 'append' ? 0 : await keepNewest(connection, load, table)
+  return { ...NO_ROWS, inserted: rows - deduplicated, deduplicated }
+}
+
+/** Rows are in `stage`, and the table is as `load.table` says. */
+export async function applyStage(connection: Connection, load: Load, stage: string, table: string, rows: number): Promise<RowCounts> {
+  const statements = applyStatements(DUCKDB, load, stage)
+  if (load.strategy === 'append' || (load.strategy === 'replace' && load.key.length === 0)) return replaceRows(connection, statements, rows)
+  const deduplicated = await keepNewest(connection, load, stage)
+  const staged = rows - deduplicated
+  const rescuedSql = countRescued(DUCKDB, load, stage)
+  const rescued = rescuedSql === null ? 0 : await connection.count(rescuedSql)
+  let deleted = load.strategy === 'replace' ? await connection.run(statements.deleteMissing) : 0
+  const updated = await connection.count(countChanged(load, stage, table))
+  let inserted: number
+  if (load.strategy === 'delete-insert') {
+    inserted = await connection.count(countNew(load, stage, table))
+    if (updated > 0 && statements.deleteChanged !== null) await connection.run(statements.deleteChanged)
+    if (updated > 0 || inserted > 0) await connection.run(statements.insertMissing)
+  } else {
+    if (updated > 0 && statements.updateChanged !== null) await connection.run(statements.updateChanged)
+    inserted = await connection.run(statements.insertMissing)
+  }
+  if (load.strategy === 'replace') deleted += await dropRepeated(connection, load, table, staged)
+  return { ...NO_ROWS, inserted, updated, deleted, deduplicated, rescued, unchanged: staged - inserted - updated }
+}
+
+/** Refuses NULL keys, and leaves one row a key. Returns how many rows went. */
+async function keepNewest(connection: Connection, load: Load, table: string): Promise<number> {
+  if (load.keyGuaranteed || load.key.length === 0) return 0
+  const nulls = await connection.count(applyStatements(DUCKDB, load, table).nullKeys)
+  if (nulls > 0) throw new LoadError('null-key', `${nulls} rows of pipeline ${load.pipeline} have NULL in their key (${load.key.join(', ')}).`)
+  return connection.run(dropDuplicates(DUCKDB, load, table))
+}
+
+function sameKey(load: Load): string {
+  return load.key.map((name) => `t.${identifier(name)} = s.${identifier(name)}`).join(' AND ')
+}
+
+function countChanged(load: Load, stage: string, table: string): string {
+  const rest = load.columns.filter((column) => !load.key.includes(column.name))
+  const differ = rest.length === 0 ? 'false' : DUCKDB.differ('t', 's', rest)
+  return `SELECT count(*) FROM ${stage} AS s WHERE EXISTS (SELECT 1 FROM ${table} AS t WHERE ${sameKey(load)} AND ${differ})`
+}
+
+function countNew(load: Load, stage: string, table: string): string {
+  return `SELECT count(*) FROM ${stage} AS s WHERE NOT EXISTS (SELECT 1 FROM ${table} AS t WHERE ${sameKey(load)})`
+}
+
+/** After a replace the table holds each staged key once, also where it held one twice before. */
+async function dropRepeated(connection: Connection, load: Load, table: string, staged: number): Promise<number> {
+  if ((await connection.count(`SELECT count(*) FROM ${table}`)) === staged) return 0
+  const keys = load.key.map(identifier).join(', ')
+  return connection.run(
+    `DELETE FROM ${table} WHERE rowid IN (SELECT rowid FROM ${table} QUALIFY row_number() OVER (PARTITION BY ${keys} ORDER BY rowid) > 1)`,
+  )
+}
+
+/** Replaces all rows, or those in a range, by the staged ones; where both are the same, nothing is touched. */
+async function replaceRows(connection: Connection, statements: Apply, rows: number): Promise<RowCounts> {
+  const [content] = await connection.rows(statements.sameContent)
+  if (content?.['same'] === true) return { ...NO_ROWS, unchanged: rows }
+  const deleted = await connection.run(statements.deleteAll)
+  return { ...NO_ROWS, inserted: await connection.run(statements.insertAll), deleted }
+}

@@ -1,0 +1,111 @@
+// The state tables of a DuckDB file. They are made, and a script's own table completed, before a load begins and outside of its
+// transaction: loads side by side would otherwise collide in the catalog when both commit. Positions are written inside it.
+
+import { LoadError } from '../../core/errors.ts'
+import type { Load, RowCounts } from '../../core/load.ts'
+import type { HistoryRow, State, StateRow } from '../../core/state.ts'
+import {
+  ADDED_COLUMNS,
+  conflict,
+  HISTORY,
+  historyFrom,
+  historyParameters,
+  movedRows,
+  stateFrom,
+  stateParameters,
+  stateStatements,
+  WATERMARKS,
+} from '../../sql/state-tables.ts'
+import type { Connection } from './database.ts'
+import { DUCKDB, tableIdentifier } from './dialect.ts'
+
+/** State and history in one schema. */
+export class StateStore {
+  readonly #sql
+  readonly #schema: string | null
+
+  constructor(schema: string | null) {
+    this.#schema = schema
+    this.#sql = stateStatements(DUCKDB, schema)
+  }
+
+  /** Names of a table's columns; empty where it does not exist. */
+  async #columns(connection: Connection, table: string): Promise<readonly string[]> {
+    const rows = await connection.rows(
+      'SELECT column_name AS name FROM duckdb_columns() WHERE database_name = current_database() AND schema_name = $1 AND table_name = $2',
+      [this.#schema ?? 'main', table],
+    )
+    return rows.map((row) => row['name'] as string)
+  }
+
+  /** Makes what is missing. */
+  async prepare(connection: Connection): Promise<void> {
+    const present = await this.#columns(connection, WATERMARKS)
+    const missing = ADDED_COLUMNS.map(([name]) => name).filter((name) => !present.includes(name))
+    if (present.length > 0 && missing.length > 0) {
+      for (const name of missing) await connection.run(this.#sql.addColumn(name))
+      await this.#makeUnique(connection)
+    }
+    for (const statement of this.#sql.create) await connection.run(statement)
+  }
+
+  /** A script's table may lack the key that keeps two first runs from both adding a row. */
+  async #makeUnique(connection: Connection): Promise<void> {
+    const table = tableIdentifier({ schema: this.#schema, name: WATERMARKS })
+    try {
+      await connection.run(`CREATE UNIQUE INDEX IF NOT EXISTS "pipeline_watermarks_name" ON ${table} (pipeline_name)`)
+    } catch (cause) {
+      throw new LoadError('state-corrupted', `${WATERMARKS} has several rows of one pipeline.`, { cause })
+    }
+  }
+
+  async #whole(connection: Connection): Promise<'missing' | 'adopted' | 'whole'> {
+    const columns = await this.#columns(connection, WATERMARKS)
+    if (columns.length === 0) return 'missing'
+    return ADDED_COLUMNS.every(([name]) => columns.includes(name)) ? 'whole' : 'adopted'
+  }
+
+  async read(connection: Connection, pipeline: string): Promise<StateRow | null> {
+    const found = await this.#whole(connection)
+    if (found === 'missing') return null
+    const [row] = await connection.rows(found === 'whole' ? this.#sql.read : this.#sql.readAdopted, [pipeline])
+    return row === undefined ? null : stateFrom(pipeline, row)
+  }
+
+  async history(connection: Connection, pipeline: string, limit: number): Promise<readonly HistoryRow[]> {
+    if ((await this.#columns(connection, HISTORY)).length === 0) return []
+    return (await connection.rows(this.#sql.readHistory, [pipeline, limit])).map((row) => historyFrom(pipeline, row))
+  }
+
+  async quiet(connection: Connection, state: State): Promise<void> {
+    if ((await this.#whole(connection)) === 'whole') await connection.run(this.#sql.quiet, [state.pipeline, String(state.epoch)])
+  }
+
+  /** Compare-and-set; inside the transaction of the rows. Throws `state-conflict`. */
+  async advance(connection: Connection, from: State | null, to: State, runId: string): Promise<void> {
+    const parameters = stateParameters(from, to, runId)
+    try {
+      if ((await connection.run(from === null ? this.#sql.insert : this.#sql.advance, parameters)) !== 1) throw conflict(to.pipeline)
+    } catch (thrown) {
+      throw asConflict(thrown, to.pipeline)
+    }
+  }
+
+  async record(
+    connection: Connection,
+    from: State | null,
+    to: State,
+    rowsRead: number,
+    rows: RowCounts,
+    load: Load,
+    seconds: number,
+  ): Promise<void> {
+    await connection.run(this.#sql.count, [to.pipeline, movedRows(rows), load.runId])
+    await connection.run(this.#sql.addHistory, historyParameters(from, to, rowsRead, rows, load.cause, seconds, load.runId))
+  }
+}
+
+/** DuckDB refuses the loser of two transactions at its statement or at its commit; on the state row both mean that it moved. */
+export function asConflict(thrown: unknown, pipeline: string): unknown {
+  return thrown instanceof LoadError && (thrown.code === 'try-again' || thrown.code === 'duplicate-key') ? conflict(pipeline) : thrown
+}

@@ -1,0 +1,126 @@
+// A DuckDB file as a target. The file is opened, and made, by the first load: looking at a file that is not there makes none.
+
+import { existsSync } from 'node:fs'
+import { dirname } from 'node:path'
+import type { Stage, Target } from '../../contract/target.ts'
+import { LoadError } from '../../core/errors.ts'
+import type { Load } from '../../core/load.ts'
+import type { HistoryRow, State, StateRow } from '../../core/state.ts'
+import type { Table, TableName } from '../../core/table.ts'
+import { type Connection, type Database, openDatabase } from './database.ts'
+import { describeTable } from './describe.ts'
+import { DUCKDB, schemaStatements } from './dialect.ts'
+import { beginStage } from './stage.ts'
+import { StateStore } from './state-store.ts'
+import { applyStatements, dropDuplicates } from '../../sql/apply.ts'
+import { duckdbTypes } from './type-rules.ts'
+
+export interface DuckdbConfig {
+  readonly path: string
+  readonly stateSchema: string | null
+  /** As DuckDB writes it, such as 4GB. */
+  readonly memoryLimit?: string
+  readonly threads?: number
+}
+
+// 2,000,000 rows of 9 columns peak at 355 MB for the whole process with these; with DuckDB's own choices at 450 MB and 5 % slower.
+const OPTIONS = {
+  memory_limit: '256MB',
+  threads: '2',
+  // Two threads write row groups as they fill up; the order of rows in a table means nothing.
+  preserve_insertion_order: 'false',
+  write_buffer_row_group_count: '1',
+  autoinstall_known_extensions: 'false',
+}
+
+/** Opens nothing yet. */
+export function duckdbTarget(config: DuckdbConfig): Target {
+  return new DuckdbTarget(config)
+}
+
+class DuckdbTarget implements Target {
+  readonly formats = ['pg-copy-binary', 'columns'] as const
+  readonly strategies = ['append', 'merge', 'delete-insert', 'replace'] as const
+  readonly atomic = true
+  readonly types = duckdbTypes
+  readonly #config: DuckdbConfig
+  readonly #store: StateStore
+  #database: Database | null = null
+  #connection: Promise<Connection> | null = null
+
+  constructor(config: DuckdbConfig) {
+    this.#config = config
+    this.#store = new StateStore(config.stateSchema)
+  }
+
+  async describe(table: TableName): Promise<Table | null> {
+    const connection = await this.#existing()
+    return connection && describeTable(connection, this.#config.path, table)
+  }
+
+  async readState(pipeline: string): Promise<StateRow | null> {
+    const connection = await this.#existing()
+    return connection && this.#store.read(connection, pipeline)
+  }
+
+  async readHistory(pipeline: string, limit: number): Promise<readonly HistoryRow[]> {
+    const connection = await this.#existing()
+    return connection === null ? [] : this.#store.history(connection, pipeline, limit)
+  }
+
+  async noteQuietRun(state: State): Promise<void> {
+    const connection = await this.#existing()
+    if (connection !== null) await this.#store.quiet(connection, state)
+  }
+
+  async begin(load: Load): Promise<Stage> {
+    return beginStage(this.#open(), this.#store, load)
+  }
+
+  explain(load: Load): readonly string[] {
+    const stage = '"_tidemark_stage"'
+    const direct = load.creates || (load.strategy === 'append' && load.replaces === null)
+    const ddl = load.changes.flatMap(schemaStatements)
+    const into = direct ? DUCKDB.table(load.table.name) : stage
+    const dedupe = load.strategy === 'append' || load.keyGuaranteed || load.key.length === 0 ? [] : [dropDuplicates(DUCKDB, load, into)]
+    if (direct) return [...ddl, ...dedupe]
+    const apply = applyStatements(DUCKDB, load, stage)
+    if (load.strategy === 'append' || load.key.length === 0) return [...ddl, apply.deleteAll, apply.insertAll]
+    const changed = load.strategy === 'delete-insert' ? apply.deleteChanged : apply.updateChanged
+    const missing = load.strategy === 'replace' ? [apply.deleteMissing] : []
+    return [...ddl, ...dedupe, ...missing, ...(changed === null ? [] : [changed]), apply.insertMissing]
+  }
+
+  async close(): Promise<void> {
+    const database = this.#database
+    this.#database = null
+    if (database === null) return
+    await (await this.#connection?.catch(() => null))?.close()
+    this.#connection = null
+    await database.close()
+  }
+
+  #open(): Database {
+    const { path, memoryLimit, threads } = this.#config
+    if (!existsSync(dirname(path)))
+      throw new LoadError('missing-database', `The folder of ${path} does not exist.`, { hint: 'Make the folder; the file in it is made when missing.' })
+    this.#database ??= openDatabase(path, {
+      ...OPTIONS,
+      temp_directory: `${path}.tmp`,
+      ...(memoryLimit === undefined ? {} : { memory_limit: memoryLimit }),
+      ...(threads === undefined ? {} : { threads: String(threads) }),
+    })
+    return this.#database
+  }
+
+  async #existing(): Promise<Connection | null> {
+    if (this.#database === null && !existsSync(this.#config.path)) return null
+    this.#connection ??= this.#open().connect()
+    try {
+      return await this.#connection
+    } catch (thrown) {
+      this.#connection = null
+      throw thrown
+    }
+  }
+}
