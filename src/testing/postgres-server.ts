@@ -2,28 +2,15 @@
 // As root it runs under another user, since Postgres refuses root. Always: a watchdog process ends the server and removes its
 // folder when this process is gone, however it went; no signal handlers are needed.
 
-import { type ChildProcess, execFile, spawn } from 'node:child_process'
-import { randomBytes } from 'node:crypto'
-import {
-  chmodSync,
-  chownSync,
-  closeSync,
-  cpSync,
-  existsSync,
-  mkdtempSync,
-  openSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs'
-import { appendFile, rename, rm } from 'node:fs/promises'
+import { type ChildProcess, spawn } from 'node:child_process'
+import { chmodSync, chownSync, closeSync, existsSync, mkdtempSync, openSync, readFileSync, writeFileSync } from 'node:fs'
+import { appendFile, rm } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
-import { promisify } from 'node:util'
 import { findPostgres, type PostgresBinaries } from './postgres-binaries.ts'
+import { ENVIRONMENT, makeDataDirectory, reachable, runnableBy, type User, unprivilegedUser } from './postgres-data-directory.ts'
 import { runStatement } from './postgres-statement.ts'
 
 export type Setting = string | number | boolean
@@ -61,14 +48,7 @@ export interface PostgresServer extends AsyncDisposable {
   restart(mode?: StopMode): Promise<void>
 }
 
-interface User {
-  readonly uid: number
-  readonly gid: number
-}
-
-const run = promisify(execFile)
 const SIGNALS = { smart: 'SIGTERM', fast: 'SIGINT', immediate: 'SIGQUIT', kill: 'SIGKILL' } as const
-const ENVIRONMENT = { PATH: process.env.PATH ?? '/usr/bin:/bin', LC_ALL: 'C', TZ: 'UTC', PGTZ: 'UTC' }
 
 /** Ready for connections when it resolves. `await using server = await startPostgres()` removes it at the end of the block. */
 export async function startPostgres(options: PostgresOptions = {}): Promise<PostgresServer> {
@@ -275,55 +255,6 @@ rm -rf "$0"`
   watchdog.unref()
   ;(watchdog.stdin as unknown as { unref(): void }).unref()
   return watchdog
-}
-
-async function makeDataDirectory(binaries: PostgresBinaries, folder: string, user: User | null, templates?: string): Promise<void> {
-  const data = join(folder, 'data')
-  if (templates === undefined) return initialize(binaries, data, user)
-  const template = join(templates, `postgres-${binaries.version}-${user?.uid ?? 'self'}`)
-  if (!existsSync(template)) {
-    const draft = `${template}-${randomBytes(6).toString('hex')}`
-    await initialize(binaries, data, user)
-    await run('cp', ['-Rp', data, draft])
-    // Whoever comes second finds the place taken and throws its copy away.
-    await rename(draft, template).catch(() => rm(draft, { recursive: true, force: true }))
-    return
-  }
-  await run('cp', ['-Rp', template, data])
-}
-
-async function initialize(binaries: PostgresBinaries, data: string, user: User | null): Promise<void> {
-  const options = ['-D', data, '-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--no-sync']
-  const program = join(binaries.folder, 'initdb')
-  const how = { ...user, cwd: dirname(data), env: ENVIRONMENT }
-  try {
-    await run(program, [...options, '--locale=C.UTF-8'], how)
-  } catch {
-    // Not every system has that locale.
-    rmSync(data, { recursive: true, force: true })
-    await run(program, [...options, '--locale=C'], how)
-  }
-}
-
-function unprivilegedUser(): User {
-  const lines = readFileSync('/etc/passwd', 'utf8').split('\n')
-  for (const name of ['postgres', 'nobody']) {
-    const [, , uid, gid] = lines.find((line) => line.startsWith(`${name}:`))?.split(':') ?? []
-    if (uid !== undefined && gid !== undefined) return { uid: Number(uid), gid: Number(gid) }
-  }
-  throw new Error('Postgres refuses to run as root, and there is neither a user postgres nor nobody.')
-}
-
-/** A checkout below a private home folder can't be entered by the other user: then the programs are copied out of it. */
-function runnableBy(user: User | null, binaries: PostgresBinaries, folder: string): PostgresBinaries {
-  if (!user || reachable(binaries.folder)) return binaries
-  cpSync(dirname(binaries.folder), join(folder, 'programs'), { recursive: true, verbatimSymlinks: true })
-  return { ...binaries, folder: join(folder, 'programs', 'bin') }
-}
-
-/** May everyone enter the folder and all above it? */
-function reachable(path: string): boolean {
-  return (statSync(path).mode & 0o001) !== 0 && (path === dirname(path) || reachable(dirname(path)))
 }
 
 function freePort(): Promise<number> {
