@@ -113,8 +113,8 @@ export function readDates(
 }
 
 // 946,684,800,000,000 microseconds lie between 1970 and 2000, PostgreSQL's zero.
-const EPOCH_LOW = 2_003_632_128
-const EPOCH_HIGH = 220_416
+const EPOCH_LOW = 993_517_568
+const EPOCH_HIGH = 220_417
 
 /** Microseconds from 1970. `lowestLow` is the low word of what stands for −infinity. */
 export function readTimestamps(
