@@ -29,7 +29,9 @@ const types: fc.Arbitrary<DataType> = fc.oneof(
     { kind: 'float', bits: 64 },
   ),
   fc.constantFrom<8 | 16 | 32 | 64>(8, 16, 32, 64).map((bits): DataType => ({ kind: 'integer', bits })),
-  fc.integer({ min: 1, max: 38 }).chain((precision) => fc.integer({ min: 0, max: precision }).map((scale): DataType => ({ kind: 'decimal', precision, scale }))),
+  fc
+    .integer({ min: 1, max: 38 })
+    .chain((precision) => fc.integer({ min: 0, max: precision }).map((scale): DataType => ({ kind: 'decimal', precision, scale }))),
 )
 
 function valueOf(type: DataType): fc.Arbitrary<Value> {
@@ -39,7 +41,9 @@ function valueOf(type: DataType): fc.Arbitrary<Value> {
     case 'boolean':
       return fc.integer({ min: 0, max: 1 })
     case 'integer':
-      return type.bits === 64 ? fc.bigInt({ min: LEAST, max: GREATEST }) : fc.integer({ min: -(2 ** (type.bits - 1)), max: 2 ** (type.bits - 1) - 1 })
+      return type.bits === 64
+        ? fc.bigInt({ min: LEAST, max: GREATEST })
+        : fc.integer({ min: -(2 ** (type.bits - 1)), max: 2 ** (type.bits - 1) - 1 })
     case 'float':
       return type.bits === 64 ? fc.double() : fc.float()
     case 'date':
@@ -48,7 +52,9 @@ function valueOf(type: DataType): fc.Arbitrary<Value> {
       return fc.oneof(fc.bigInt(dates), fc.constantFrom(LEAST, GREATEST, 0n, -1n, EPOCH, EPOCH - 1n))
     case 'time':
       return type.zoned
-        ? fc.tuple(fc.bigInt({ min: 0n, max: 86_400_000_000n }), fc.bigInt({ min: 0n, max: 115_198n })).map(([time, zone]) => (time << 24n) | zone)
+        ? fc
+            .tuple(fc.bigInt({ min: 0n, max: 86_400_000_000n }), fc.bigInt({ min: 0n, max: 115_198n }))
+            .map(([time, zone]) => (time << 24n) | zone)
         : fc.bigInt({ min: 0n, max: 86_400_000_000n })
     case 'decimal': {
       const limit = 10n ** BigInt(type.precision) - 1n

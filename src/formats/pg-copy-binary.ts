@@ -219,9 +219,7 @@ function textWriter(offsets: Uint32Array, bytes: Uint8Array): Write {
 
 function decimalWriter(data: BigInt64Array, wide: boolean, scale: number): Write {
   return (view, row, at) => {
-    const scaled = wide
-      ? ((data[row * 2 + 1] as bigint) << 64n) | BigInt.asUintN(64, data[row * 2] as bigint)
-      : (data[row] as bigint)
+    const scaled = wide ? ((data[row * 2 + 1] as bigint) << 64n) | BigInt.asUintN(64, data[row * 2] as bigint) : (data[row] as bigint)
     const { digits, weight } = numericDigits(scaled, scale)
     view.setInt32(at, 8 + 2 * digits.length)
     view.setInt16(at + 4, digits.length)

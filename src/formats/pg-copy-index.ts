@@ -58,13 +58,11 @@ export function indexTuples(index: TupleIndex, bytes: Uint8Array, from: number):
 }
 
 function word(bytes: Uint8Array, at: number): number {
-  return (
-    ((bytes[at] as number) << 24) | ((bytes[at + 1] as number) << 16) | ((bytes[at + 2] as number) << 8) | (bytes[at + 3] as number)
-  )
+  return ((bytes[at] as number) << 24) | ((bytes[at + 1] as number) << 16) | ((bytes[at + 2] as number) << 8) | (bytes[at + 3] as number)
 }
 
 function cutOff(): LoadError {
-  return new LoadError('short-read', 'A tuple of binary COPY has a length that can\'t be: the data is cut off or damaged.')
+  return new LoadError('short-read', "A tuple of binary COPY has a length that can't be: the data is cut off or damaged.")
 }
 
 /** Sets bit i of `out` where row i has a value, and returns how many rows have none. */

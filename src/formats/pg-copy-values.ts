@@ -33,13 +33,7 @@ export function readBooleans(bytes: Uint8Array, index: TupleIndex, column: numbe
 }
 
 /** int2, into 16 bits or, where they fit, into 8. */
-export function readShorts(
-  bytes: Uint8Array,
-  index: TupleIndex,
-  column: number,
-  out: Int16Array | Int8Array,
-  place: Place,
-): void {
+export function readShorts(bytes: Uint8Array, index: TupleIndex, column: number, out: Int16Array | Int8Array, place: Place): void {
   const { positions, lengths, rows } = index
   const from = column * index.capacity
   const narrow = out.BYTES_PER_ELEMENT === 1
@@ -89,14 +83,7 @@ const MIN = -0x80000000
 const EPOCH_DAYS = 10_957
 
 /** Days from 1970. `lowest` is what stands for −infinity: the least value, or for systems whose range is symmetric the one after. */
-export function readDates(
-  bytes: Uint8Array,
-  index: TupleIndex,
-  column: number,
-  out: Int32Array,
-  place: Place,
-  lowest: number = MIN,
-): void {
+export function readDates(bytes: Uint8Array, index: TupleIndex, column: number, out: Int32Array, place: Place, lowest: number = MIN): void {
   const { positions, lengths, rows } = index
   const from = column * index.capacity
   for (let row = 0; row < rows; row++) {
@@ -207,7 +194,5 @@ export function readUuids(bytes: Uint8Array, index: TupleIndex, column: number, 
 }
 
 function word(bytes: Uint8Array, at: number): number {
-  return (
-    ((bytes[at] as number) << 24) | ((bytes[at + 1] as number) << 16) | ((bytes[at + 2] as number) << 8) | (bytes[at + 3] as number)
-  )
+  return ((bytes[at] as number) << 24) | ((bytes[at + 1] as number) << 16) | ((bytes[at + 2] as number) << 8) | (bytes[at + 3] as number)
 }

@@ -40,7 +40,8 @@ export async function applyStage(connection: Connection, load: Load, stage: stri
 async function keepNewest(connection: Connection, load: Load, table: string): Promise<number> {
   if (load.keyGuaranteed || load.key.length === 0) return 0
   const nulls = await connection.count(applyStatements(DUCKDB, load, table).nullKeys)
-  if (nulls > 0) throw new LoadError('null-key', `${nulls} rows of pipeline ${load.pipeline} have NULL in their key (${load.key.join(', ')}).`)
+  if (nulls > 0)
+    throw new LoadError('null-key', `${nulls} rows of pipeline ${load.pipeline} have NULL in their key (${load.key.join(', ')}).`)
   return connection.run(dropDuplicates(DUCKDB, load, table))
 }
 

@@ -28,12 +28,6 @@ export const duckdb: Connector<DuckdbConfig> = {
     }
   },
   async target(config) {
-    try {
-      // The binary is loaded in the worker; this only tells whether it is installed, before a thread is started for it.
-      import.meta.resolve('@duckdb/node-api')
-    } catch (cause) {
-      throw new LoadError('missing-driver', 'The package @duckdb/node-api is not installed.', { cause })
-    }
     const { duckdbTarget } = await import('./target.ts')
     return duckdbTarget(config)
   },

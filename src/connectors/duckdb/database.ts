@@ -49,10 +49,11 @@ export class Database {
 
   constructor(path: string, options: Readonly<Record<string, string>>) {
     this.path = path
-    this.#worker = new Worker(workerFile(), { workerData: { path, options, shared: this.#shared } satisfies WorkerData })
+    // Without the command's own flags: --input-type would be one too many.
+    this.#worker = new Worker(workerFile(), { execArgv: [], workerData: { path, options, shared: this.#shared } satisfies WorkerData })
     this.#worker.unref()
     this.#worker.on('message', (answer: Answer) => this.#settle(answer))
-    this.#worker.on('error', (error) => this.#fail(error))
+    this.#worker.on('error', (error) => this.#fail(startError(error)))
     this.#worker.on('exit', () => this.#fail(new LoadError('bug', 'The DuckDB thread ended by itself.')))
   }
 
@@ -122,6 +123,11 @@ export class Database {
     for (const { reject } of this.#pending.values()) reject(error)
     this.#pending.clear()
   }
+}
+
+function startError(error: unknown): unknown {
+  const missing = error instanceof Error && 'code' in error && error.code === 'ERR_MODULE_NOT_FOUND'
+  return missing ? new LoadError('missing-driver', 'The package @duckdb/node-api is not installed.', { cause: error }) : error
 }
 
 /** Statements in order, and their transaction. */

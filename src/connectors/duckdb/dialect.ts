@@ -56,6 +56,8 @@ export function schemaStatements(change: SchemaChange): readonly string[] {
 
 // No PRIMARY KEY: DuckDB keeps one as an ART index, which slows every load and helps no merge, which is a hash join.
 function createTable(table: Table): string {
-  const columns = table.columns.map((column) => `${identifier(column.name)} ${column.native}${table.key.includes(column.name) ? ' NOT NULL' : ''}`)
+  const columns = table.columns.map(
+    (column) => `${identifier(column.name)} ${column.native}${table.key.includes(column.name) ? ' NOT NULL' : ''}`,
+  )
   return `CREATE TABLE ${tableIdentifier(table.name)} (${columns.join(', ')})`
 }

@@ -68,7 +68,7 @@ const RULES: readonly Rule[] = [
   {
     pattern: /^(?:Conversion|Out of Range) Error/i,
     code: 'value-refused',
-    message: () => 'A value can\'t be converted to the type of its column.',
+    message: () => "A value can't be converted to the type of its column.",
   },
   {
     pattern: /^Out of Memory Error/i,
@@ -89,7 +89,6 @@ export function mapDuckdbError(message: string, path: string): LoadError {
     const match = pattern.exec(message)
     if (match !== null) return new LoadError(code, text(match, path), hint === undefined ? {} : { hint })
   }
-  if (process.env['TM_DEBUG']) console.error(message)
   const kind = /^([A-Z][A-Za-z -]*) Error\b/.exec(message)?.[1] ?? 'an unknown'
   // Parser, binder and catalog errors are about names and statements, never about rows.
   const told = /^(?:Parser|Binder|Catalog) Error/.test(message) ? (message.split('\n')[0] as string) : `DuckDB answered ${kind} error.`

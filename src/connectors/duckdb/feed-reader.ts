@@ -3,7 +3,7 @@
 // the calling thread, takes 2.2 s for the same 2,000,000 rows (2 cores, without the server).
 
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads'
-import { type DuckDBConnection, DuckDBTableFunction, type DuckDBTableFunctionBindInfo, type DuckDBType, BIGINT } from '@duckdb/node-api'
+import { BIGINT, type DuckDBConnection, DuckDBTableFunction, type DuckDBTableFunctionBindInfo, type DuckDBType } from '@duckdb/node-api'
 import duckdb from '@duckdb/node-bindings'
 import { CONTROL, SHARED, SLOTS, type SlotMessage } from './feed-ring.ts'
 import { VectorWriter } from './vector-writer.ts'

@@ -24,7 +24,10 @@ export async function beginStage(database: Database, store: StateStore, load: Lo
     for (const change of load.changes) if (change.kind === 'create-table') await createSchema(connection, change.table.name.schema)
     const direct = goesStraightIn(load) && (await beginDirect(connection, load))
     if (!direct) await createStage(connection, load)
-    const feed = await connection.feed(direct ? tableIdentifier(load.table.name) : STAGE, load.columns.map((column) => column.name))
+    const feed = await connection.feed(
+      direct ? tableIdentifier(load.table.name) : STAGE,
+      load.columns.map((column) => column.name),
+    )
     return new DuckdbStage(connection, feed, load, store, direct)
   } catch (thrown) {
     await connection.close().catch(() => undefined)

@@ -7,12 +7,12 @@ import { LoadError } from '../../core/errors.ts'
 import type { Load } from '../../core/load.ts'
 import type { HistoryRow, State, StateRow } from '../../core/state.ts'
 import type { Table, TableName } from '../../core/table.ts'
+import { applyStatements, dropDuplicates } from '../../sql/apply.ts'
 import { type Connection, type Database, openDatabase } from './database.ts'
 import { describeTable } from './describe.ts'
 import { DUCKDB, schemaStatements } from './dialect.ts'
 import { beginStage } from './stage.ts'
 import { StateStore } from './state-store.ts'
-import { applyStatements, dropDuplicates } from '../../sql/apply.ts'
 import { duckdbTypes } from './type-rules.ts'
 
 export interface DuckdbConfig {
@@ -103,7 +103,9 @@ class DuckdbTarget implements Target {
   #open(): Database {
     const { path, memoryLimit, threads } = this.#config
     if (!existsSync(dirname(path)))
-      throw new LoadError('missing-database', `The folder of ${path} does not exist.`, { hint: 'Make the folder; the file in it is made when missing.' })
+      throw new LoadError('missing-database', `The folder of ${path} does not exist.`, {
+        hint: 'Make the folder; the file in it is made when missing.',
+      })
     this.#database ??= openDatabase(path, {
       ...OPTIONS,
       temp_directory: `${path}.tmp`,

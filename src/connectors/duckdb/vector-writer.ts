@@ -6,6 +6,7 @@
 
 import { type DuckDBDecimalType, type DuckDBType, DuckDBTypeId } from '@duckdb/node-api'
 import duckdb from '@duckdb/node-bindings'
+import { LoadError } from '../../core/errors.ts'
 import { createTupleIndex, indexTuples, readValidity, type TupleIndex } from '../../formats/pg-copy-index.ts'
 import {
   type Place,
@@ -20,7 +21,6 @@ import {
   readZonedTimes,
 } from '../../formats/pg-copy-values.ts'
 import { readDecimals } from '../../formats/pg-numeric.ts'
-import { LoadError } from '../../core/errors.ts'
 
 const VECTOR_SIZE = duckdb.vector_size()
 
@@ -46,7 +46,9 @@ export class VectorWriter {
   constructor(names: readonly string[], types: readonly DuckDBType[]) {
     this.#columns = types.map((type, i) => columnWriter(type, { column: names[i] as string, rowsBefore: 0 }))
     this.#index = createTupleIndex(types.length, VECTOR_SIZE)
-    this.#text = types.some(isText) ? duckdb.create_data_chunk([duckdb.create_logical_type(DuckDBTypeId.BLOB as number as duckdb.Type)]) : null
+    this.#text = types.some(isText)
+      ? duckdb.create_data_chunk([duckdb.create_logical_type(DuckDBTypeId.BLOB as number as duckdb.Type)])
+      : null
   }
 
   /** Fills the chunk with tuples from `from` on, and returns where the next one begins. */
@@ -196,9 +198,7 @@ function textReader(out: Int32Array, json: boolean): Read {
 /** Up to four bytes as they stand, zeros after them. */
 function packed(bytes: Uint8Array, p: number, length: number): number {
   if (length >= 4)
-    return (
-      (bytes[p] as number) | ((bytes[p + 1] as number) << 8) | ((bytes[p + 2] as number) << 16) | ((bytes[p + 3] as number) << 24)
-    )
+    return (bytes[p] as number) | ((bytes[p + 1] as number) << 8) | ((bytes[p + 2] as number) << 16) | ((bytes[p + 3] as number) << 24)
   if (length <= 0) return 0
   let word = bytes[p] as number
   if (length > 1) word |= (bytes[p + 1] as number) << 8
