@@ -8,7 +8,7 @@ import type { Source } from '../contract/source.ts'
 import type { Target } from '../contract/target.ts'
 
 export async function observe(pipeline: Pipeline, source: Source, target: Target, request: RunRequest, sliceRows: number): Promise<Observation> {
-  const [described, seen] = await Promise.all([source.describe(pipeline), lookAtTarget(pipeline, target)])
+  const [described, seen] = await both(source.describe(pipeline), lookAtTarget(pipeline, target))
   const resolved = resolvePipeline(pipeline, described)
   const sourceTable = selectedTable(resolved, described)
   refuseChangedDefinition(resolved, sourceTable, seen.table, seen.state, request)
@@ -39,4 +39,10 @@ async function lookAtTarget(pipeline: Pipeline, target: Target) {
 
 function isReload(request: RunRequest): boolean {
   return request.from !== null || request.to !== null
+}
+
+/** Waits for both, also when one fails: a failure must not leave the other's connection busy behind it. */
+async function both<A, B>(first: Promise<A>, second: Promise<B>): Promise<[A, B]> {
+  await Promise.allSettled([first, second])
+  return [await first, await second]
 }

@@ -41,7 +41,7 @@ export interface Session {
 }
 
 /** Throws `unreachable`, `authentication-failed`, `missing-database`, `tls-failed`. `what` is said in errors. */
-export async function connect(config: PostgresConfig, what: string, side: 'source' | 'target'): Promise<Session> {
+async function connect(config: PostgresConfig, what: string, side: 'source' | 'target'): Promise<Session> {
   const { default: pg } = await import('pg')
   const settings = side === 'source' ? [...PINNED, 'default_transaction_read_only=on', 'row_security=off'] : PINNED
   const client: Client = new pg.Client({
@@ -66,6 +66,35 @@ export async function connect(config: PostgresConfig, what: string, side: 'sourc
     throw postgresError(error, what, side, false)
   }
   return session
+}
+
+/** A session that may still be connecting. */
+export interface SessionOnItsWay {
+  readonly opened: Promise<Session>
+  readonly broken: boolean
+  close(): Promise<void>
+}
+
+/** Begins to connect; throws nothing itself. */
+export function openSession(config: PostgresConfig, what: string, side: 'source' | 'target'): SessionOnItsWay {
+  let broken = false
+  const opened = connect(config, what, side)
+  let session: Session | null = null
+  opened.then(
+    (one) => {
+      session = one
+    },
+    () => {
+      broken = true
+    },
+  )
+  return {
+    opened,
+    get broken() {
+      return broken || session?.broken === true
+    },
+    close: () => opened.then((one) => one.close(), () => {}),
+  }
 }
 
 /** A server that asks for the password in the clear gets none: over an unencrypted line anyone could. */

@@ -18,23 +18,24 @@ import { describeQuery, describeTable, type PostgresTable, relation } from './de
 import { postgresError } from './errors.ts'
 import { readHead, sliceLimits, valueAt } from './head.ts'
 import { rangePredicate } from './predicate.ts'
-import { connect, type Session } from './session.ts'
+import { openSession, type Session, type SessionOnItsWay } from './session.ts'
 import { type PostgresColumn, selectForColumns, selectForCopy } from './types.ts'
 
 export class PostgresSource implements Source {
   readonly formats = ['pg-copy-binary', 'columns'] as const
   readonly #config: PostgresConfig
   readonly #what: string
-  #session: Session | null = null
+  #session: SessionOnItsWay | null = null
 
   constructor(config: PostgresConfig, what: string) {
     this.#config = config
     this.#what = what
   }
 
-  async #open(): Promise<Session> {
-    if (this.#session === null || this.#session.broken) this.#session = await connect(this.#config, this.#what, 'source')
-    return this.#session
+  /** Kept while it is being opened, so that closing meets also a connection on its way. */
+  #open(): Promise<Session> {
+    if (this.#session === null || this.#session.broken) this.#session = openSession(this.#config, this.#what, 'source')
+    return this.#session.opened
   }
 
   async describe(pipeline: Pipeline): Promise<PostgresTable> {

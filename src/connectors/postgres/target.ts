@@ -10,7 +10,7 @@ import { schemaStatements } from '../../sql/schema-statements.ts'
 import type { PostgresConfig } from './config.ts'
 import { describeIfThere } from './describe.ts'
 import { POSTGRES } from './dialect.ts'
-import { connect, type Session } from './session.ts'
+import { openSession, type Session, type SessionOnItsWay } from './session.ts'
 import { PostgresStage } from './stage.ts'
 import { StateStore } from './state-store.ts'
 import { POSTGRES_TYPES } from './types.ts'
@@ -23,7 +23,7 @@ export class PostgresTarget implements Target {
   readonly #config: PostgresConfig
   readonly #what: string
   readonly #store: StateStore
-  #session: Session | null = null
+  #session: SessionOnItsWay | null = null
 
   constructor(config: PostgresConfig, what: string) {
     this.#config = config
@@ -31,9 +31,10 @@ export class PostgresTarget implements Target {
     this.#store = new StateStore(config.stateSchema)
   }
 
-  async #open(): Promise<Session> {
-    if (this.#session === null || this.#session.broken) this.#session = await connect(this.#config, this.#what, 'target')
-    return this.#session
+  /** Kept while it is being opened, so that closing meets also a connection on its way. */
+  #open(): Promise<Session> {
+    if (this.#session === null || this.#session.broken) this.#session = openSession(this.#config, this.#what, 'target')
+    return this.#session.opened
   }
 
   async describe(table: TableName): Promise<Table | null> {
