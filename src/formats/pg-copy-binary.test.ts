@@ -34,7 +34,7 @@ const types: fc.Arbitrary<DataType> = fc.oneof(
     .chain((precision) => fc.integer({ min: 0, max: precision }).map((scale): DataType => ({ kind: 'decimal', precision, scale }))),
 )
 
-function valueOf(type: DataType): fc.Arbitrary<Value> {
+function arbitraryValue(type: DataType): fc.Arbitrary<Value> {
   // From 4713 BC, as PostgreSQL, to the last whole hour that 64 bits hold.
   const dates = { min: -211_813_488_000_000_000n, max: GREATEST - 2n ** 32n }
   switch (type.kind) {
@@ -122,7 +122,7 @@ const chunks: fc.Arbitrary<{ columns: Column[]; chunk: ColumnsChunk }> = fc
   .tuple(fc.array(types, { minLength: 1, maxLength: 6 }), fc.integer({ min: 0, max: 20 }))
   .chain(([kinds, rows]) =>
     fc
-      .tuple(...kinds.map((type) => fc.array(fc.option(valueOf(type), { freq: 4 }), { minLength: rows, maxLength: rows })))
+      .tuple(...kinds.map((type) => fc.array(fc.option(arbitraryValue(type), { freq: 4 }), { minLength: rows, maxLength: rows })))
       .map((values) => ({
         columns: kinds.map((type, i): Column => ({ name: `c${i}`, type, native: null, nullable: true })),
         chunk: { format: 'columns', rows, columns: kinds.map((type, i) => vectorOf(type, values[i] ?? [])) },

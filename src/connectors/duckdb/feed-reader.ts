@@ -53,14 +53,20 @@ export class FeedReader {
       try {
         await insert()
       } catch (thrown) {
-        this.failure ??= thrown
-        Atomics.store(this.control, CONTROL.failed, 1)
-        Atomics.notify(this.control, CONTROL.freed)
+        this.fail(thrown)
       }
       Atomics.store(this.control, CONTROL.active, 0)
       // Requests that made this INSERT end are answered first.
       await new Promise((resolve) => setImmediate(resolve))
     }
+  }
+
+  /** Ends the feed; the first reason counts. Wakes the writing end, also one that is about to wait: the word it waits on changes. */
+  fail(reason: unknown): void {
+    this.failure ??= reason
+    Atomics.store(this.control, CONTROL.failed, 1)
+    Atomics.add(this.control, CONTROL.freed, 1)
+    Atomics.notify(this.control, CONTROL.freed)
   }
 
   #waiting(): boolean {
@@ -111,8 +117,11 @@ export class FeedReader {
 export function registerFeeds(connection: DuckDBConnection, feeds: ReadonlyMap<number, FeedReader>): void {
   const bind = (info: DuckDBTableFunctionBindInfo): void => {
     const feed = feeds.get(Number(info.getParameter(0)))
-    if (feed === undefined) return info.setError('there is no such feed')
-    feed.types.forEach((type, i) => info.addResultColumn(feed.names[i] as string, type))
+    if (feed === undefined) {
+      info.setError('there is no such feed')
+      return
+    }
+    for (const [i, type] of feed.types.entries()) info.addResultColumn(feed.names[i] as string, type)
     info.setBindData({ feed })
   }
   connection.registerTableFunction(
@@ -131,8 +140,7 @@ export function registerFeeds(connection: DuckDBConnection, feeds: ReadonlyMap<n
         try {
           feed.fill(output.chunk, (info.localInitData as { writer: VectorWriter }).writer)
         } catch (thrown) {
-          feed.failure ??= thrown
-          Atomics.store(feed.control, CONTROL.failed, 1)
+          feed.fail(thrown)
           info.setError('a chunk could not be decoded')
         }
       },
