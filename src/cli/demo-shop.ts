@@ -1,0 +1,119 @@
+// The shop of `tidemark demo`: three tables of a Postgres, how they are loaded, and what happens in the shop between loads.
+
+import type { Client } from 'pg'
+
+export interface ShopTable {
+  readonly name: string
+  readonly write: 'merge' | 'append' | 'replace'
+  readonly cursor: string
+  /** All values of a row as one text, the same in both databases. */
+  readonly inPostgres: string
+  readonly inDuckdb: string
+}
+
+export const SHOP: readonly ShopTable[] = [
+  {
+    name: 'orders',
+    write: 'merge',
+    cursor: 'updated_at',
+    inPostgres: `concat_ws('|', id, customer, status, amount, coalesce(note, 'NULL'), order_date, ${micros('updated_at')})`,
+    inDuckdb: `concat_ws('|', id, customer, status, amount, coalesce(note, 'NULL'), order_date, epoch_us(updated_at))`,
+  },
+  {
+    name: 'order_events',
+    write: 'append',
+    cursor: 'created_at',
+    inPostgres: `concat_ws('|', id, order_id, what, ${micros('created_at')})`,
+    inDuckdb: `concat_ws('|', id, order_id, what, epoch_us(created_at))`,
+  },
+  {
+    name: 'products',
+    write: 'replace',
+    cursor: 'updated_at',
+    inPostgres: `concat_ws('|', id, title, price, ${micros('updated_at')})`,
+    inDuckdb: `concat_ws('|', id, title, price, epoch_us(updated_at))`,
+  },
+]
+
+function micros(column: string): string {
+  return `(extract(epoch FROM ${column}) * 1000000)::bigint`
+}
+
+export const PROJECT_FILE = `connections:
+  shop: { type: postgres, url: "\${env:SHOP_URL}" }
+  warehouse: { type: duckdb, path: ./warehouse.duckdb }
+
+pipelines:
+${SHOP.map(
+  ({ name, write, cursor }) => `  ${name}:
+    pattern: watermark
+    source: { connection: shop, table: public.${name} }
+    target: { connection: warehouse, table: staging.${name} }
+    cursor: ${cursor}
+    write: ${write}
+`,
+).join('')}`
+
+const TABLES = `
+CREATE TABLE orders (
+  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, customer text NOT NULL, status text NOT NULL, amount numeric(10,2) NOT NULL,
+  note text, order_date date NOT NULL, updated_at timestamptz NOT NULL DEFAULT now());
+CREATE TABLE order_events (
+  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, order_id bigint NOT NULL, what text NOT NULL, created_at timestamptz NOT NULL DEFAULT now());
+CREATE TABLE products (
+  id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, title text NOT NULL, price numeric(10,2) NOT NULL, updated_at timestamptz NOT NULL DEFAULT now());
+INSERT INTO orders (customer, status, amount, note, order_date, updated_at)
+  SELECT 'customer ' || n * 7919 % 5000, (ARRAY['new', 'paid', 'shipped'])[1 + n % 3], (n::bigint * 3701 % 100000) / 100.0,
+    CASE WHEN n % 4 = 0 THEN 'für Nr. ' || n END, date '2024-01-01' + n % 300, now() - interval '1 day' + n * interval '0.3 s'
+  FROM generate_series(1, 200000) AS n;
+INSERT INTO order_events (order_id, what, created_at)
+  SELECT n * 2, 'placed', now() - interval '1 day' + n * interval '0.6 s' FROM generate_series(1, 100000) AS n;
+INSERT INTO products (title, price, updated_at)
+  SELECT 'product ' || n, (n * 37 % 5000) / 100.0, now() - interval '1 day' FROM generate_series(1, 2000) AS n;
+CREATE INDEX ON orders (updated_at);
+CREATE INDEX ON order_events (created_at);
+CREATE INDEX ON products (updated_at);
+ANALYZE`
+
+export async function fillShop(shop: Client): Promise<void> {
+  for (const statement of TABLES.split(';\n')) await shop.query(statement)
+}
+
+/** A transaction that takes its time: what it writes is dated now, and committed by whoever calls `commit`. */
+export async function beginLateSale(cashier: Client): Promise<{ commit(): Promise<void> }> {
+  await cashier.query('BEGIN')
+  await cashier.query("INSERT INTO orders (customer, status, amount, order_date) VALUES ('the late customer', 'new', 19.90, current_date)")
+  await cashier.query("UPDATE orders SET status = 'returned', updated_at = now() WHERE id = 7")
+  await cashier.query("INSERT INTO order_events (order_id, what) VALUES (7, 'returned')")
+  return { commit: async () => void (await cashier.query('COMMIT')) }
+}
+
+/** Updates, inserts and deletes of an ordinary day. `round` picks other rows each time. */
+export async function changeShop(shop: Client, round: number): Promise<void> {
+  await shop.query("UPDATE orders SET status = 'shipped', amount = amount + 0.01, updated_at = now() WHERE id % 10 = $1 AND id > 10", [
+    round,
+  ])
+  await shop.query(
+    "INSERT INTO orders (customer, status, amount, order_date) SELECT 'new customer ' || n, 'new', n, current_date FROM generate_series(1, 500) AS n",
+  )
+  await shop.query("INSERT INTO order_events (order_id, what) SELECT n, 'shipped' FROM generate_series(1, 500) AS n")
+  await shop.query('DELETE FROM products WHERE id % 100 = $1', [round])
+}
+
+/** Late rows that a script would skip which goes on from the greatest value it has seen. */
+export async function skippedByScript(shop: Client, greatestSeen: string): Promise<number> {
+  const { rows } = await shop.query(
+    `SELECT (SELECT count(*) FROM orders WHERE (id = 7 OR customer = 'the late customer') AND updated_at <= $1)
+          + (SELECT count(*) FROM order_events WHERE what = 'returned' AND created_at <= $1) AS n`,
+    [greatestSeen],
+  )
+  return Number(rows[0]?.n)
+}
+
+/** What such a script would remember after a load now. */
+export async function greatestUpdate(shop: Client): Promise<string> {
+  const { rows } = await shop.query(
+    'SELECT greatest((SELECT max(updated_at) FROM orders), (SELECT max(created_at) FROM order_events))::text AS top',
+  )
+  return String(rows[0]?.top)
+}
