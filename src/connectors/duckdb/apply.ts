@@ -24,7 +24,7 @@ export async function applyStage(connection: Connection, load: Load, stage: stri
   let deleted = load.strategy === 'replace' ? await connection.run(statements.deleteMissing) : 0
   const updated = await connection.count(countChanged(load, stage, table))
   let inserted: number
-  if (load.strategy === 'delete-insert') {
+  if (await replacesRows(connection, load, updated)) {
     inserted = await connection.count(countNew(load, stage, table))
     if (updated > 0 && statements.deleteChanged !== null) await connection.run(statements.deleteChanged)
     if (updated > 0 || inserted > 0) await connection.run(statements.insertMissing)
@@ -34,6 +34,28 @@ export async function applyStage(connection: Connection, load: Load, stage: stri
   }
   if (load.strategy === 'replace') deleted += await dropRepeated(connection, load, table, staged)
   return { ...NO_ROWS, inserted, updated, deleted, deduplicated, rescued, unchanged: staged - inserted - updated }
+}
+
+const MANY_ROWS = 250_000
+
+/**
+ * Changed rows are deleted and inserted, instead of updated, where asked for, and where they are many and the outcome is the same:
+ * an UPDATE keeps every old value in memory until the commit, where nothing can be moved to disk. Changing 2,000,000 rows of
+ * 9 columns takes more than 300 MB as UPDATE, and passes with 300 MB this way.
+ */
+async function replacesRows(connection: Connection, load: Load, changed: number): Promise<boolean> {
+  if (load.strategy === 'delete-insert') return true
+  if (changed < MANY_ROWS) return false
+  const loaded = load.columns.map((column) => column.name)
+  if (load.table.columns.some((column) => column.generated !== true && !loaded.includes(column.name))) return false
+  const values = [load.table.name.schema ?? 'main', load.table.name.name]
+  const where = 'database_name = current_database() AND schema_name = $1 AND table_name = $2'
+  const indexes = await connection.count(
+    `SELECT (SELECT count(*) FROM duckdb_indexes() WHERE ${where})
+  + (SELECT count(*) FROM duckdb_constraints() WHERE ${where} AND constraint_type IN ('PRIMARY KEY', 'UNIQUE'))`,
+    values,
+  )
+  return indexes === 0
 }
 
 /** Refuses NULL keys, and leaves one row a key. Returns how many rows went. */

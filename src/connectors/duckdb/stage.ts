@@ -16,10 +16,17 @@ import { asConflict, type StateStore } from './state-store.ts'
 
 const STAGE = 'temp."_tidemark_stage"'
 
+/** How much memory DuckDB may use in the two phases of a load, as it writes it. */
+export interface MemoryLimits {
+  readonly feeding: string
+  readonly applying: string
+}
+
 /** Makes ready for the rows of the load. */
-export async function beginStage(database: Database, store: StateStore, load: Load): Promise<Stage> {
+export async function beginStage(database: Database, store: StateStore, load: Load, memory: MemoryLimits): Promise<Stage> {
   const connection = await database.connect()
   try {
+    await limitMemory(connection, memory.feeding)
     await store.prepare(connection)
     for (const change of load.changes) if (change.kind === 'create-table') await createSchema(connection, change.table.name.schema)
     const direct = goesStraightIn(load) && (await beginDirect(connection, load))
@@ -28,11 +35,16 @@ export async function beginStage(database: Database, store: StateStore, load: Lo
       direct ? tableIdentifier(load.table.name) : STAGE,
       load.columns.map((column) => column.name),
     )
-    return new DuckdbStage(connection, feed, load, store, direct)
+    return new DuckdbStage(connection, feed, load, store, direct, memory)
   } catch (thrown) {
     await connection.close().catch(() => undefined)
     throw thrown
   }
+}
+
+/** Lowering it fails while more is in use, by a load beside this one: then it stays. */
+async function limitMemory(connection: Connection, limit: string): Promise<void> {
+  await connection.run(`SET GLOBAL memory_limit = '${limit.replaceAll("'", '')}'`).catch(() => 0)
 }
 
 function goesStraightIn(load: Load): boolean {
@@ -71,14 +83,16 @@ class DuckdbStage implements Stage {
   readonly #load: Load
   readonly #store: StateStore
   readonly #direct: boolean
+  readonly #memory: MemoryLimits
   readonly #begun = performance.now()
 
-  constructor(connection: Connection, feed: Feed, load: Load, store: StateStore, direct: boolean) {
+  constructor(connection: Connection, feed: Feed, load: Load, store: StateStore, direct: boolean, memory: MemoryLimits) {
     this.#connection = connection
     this.#feed = feed
     this.#load = load
     this.#store = store
     this.#direct = direct
+    this.#memory = memory
   }
 
   async write(chunk: Chunk): Promise<void> {
@@ -95,6 +109,7 @@ class DuckdbStage implements Stage {
     try {
       const rows = await this.#feed.drain()
       if (rows !== rowsRead) throw new LoadError('short-read', `${rowsRead} rows were read, but ${rows} arrived in the target.`)
+      await limitMemory(connection, this.#memory.applying)
       if (!this.#direct) await connection.run('BEGIN TRANSACTION')
       // The fence comes before the work: a run that lost finds out at once.
       await this.#store.advance(connection, from, to, load.runId)
