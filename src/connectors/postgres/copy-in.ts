@@ -33,11 +33,12 @@ export class CopyIn implements Submittable {
     this.#opened.resolve()
   }
 
-  /** Whole tuples; waits while the server is behind. */
+  /** Whole tuples. Resolves when the system has them, so that the buffer may be filled again. */
   async write(tuples: Uint8Array): Promise<void> {
     await this.#opened.promise
     if (this.#error !== null) throw this.#error
-    if (!this.#frame(tuples)) await this.#drained()
+    await new Promise<void>((resolve) => this.#frame(tuples, resolve))
+    if (this.#error !== null) throw this.#error
   }
 
   /** Number of rows that the server took. */
@@ -50,31 +51,17 @@ export class CopyIn implements Submittable {
     return this.#done.promise
   }
 
-  #frame(payload: Uint8Array): boolean {
+  #frame(payload: Uint8Array, done: () => void = () => {}): void {
+    const stream = this.#stream
+    // Whoever closed it has rejected what waits for the end.
+    if (stream === null || stream.destroyed) return done()
     const head = Buffer.allocUnsafe(5)
     head[0] = 0x64
     head.writeInt32BE(payload.byteLength + 4, 1)
-    const stream = this.#stream
-    if (stream === null || stream.destroyed) return true
     stream.cork()
     stream.write(head)
-    const more = stream.write(payload)
-    process.nextTick(() => stream.uncork())
-    return more
-  }
-
-  #drained(): Promise<void> {
-    const stream = this.#stream
-    if (stream === null || stream.destroyed) return Promise.resolve()
-    return new Promise((resolve) => {
-      const done = (): void => {
-        stream.off('drain', done)
-        stream.off('close', done)
-        resolve()
-      }
-      stream.on('drain', done)
-      stream.on('close', done)
-    })
+    stream.write(payload, () => done())
+    stream.uncork()
   }
 
   handleCommandComplete(message: { text: string }): void {

@@ -10,6 +10,7 @@ import { LoadError } from '../../core/errors.ts'
 const COPY_DATA = 0x64
 const COPY_DONE = 0x63
 const COPY_OUT_RESPONSE = 0x48
+const ERROR_RESPONSE = 0x45
 const HEADER_BYTES = 19 // signature, flags, length of an (empty) extension
 const TRAILER_BYTES = 2
 /** PostgreSQL's own limit of a message is 1 GiB − 1. */
@@ -17,21 +18,26 @@ const MAX_MESSAGE_BYTES = 0x3fff_ffff
 
 type Listener = (data: Buffer) => void
 
+/** A chunk's bytes are good until the next chunk is asked for: its buffer is then filled again. */
 export class CopyOut implements Submittable, AsyncIterable<BytesChunk> {
   readonly #sql: string
   readonly #chunkBytes: number
   #stream: Socket | null = null
   #parserListeners: Listener[] = []
-  /** Pieces of a message that has not arrived whole, and how many bytes it takes to go on. */
-  #pieces: Buffer[] = []
-  #pieceBytes = 0
-  #neededBytes = 0
+  /** The five bytes before every message, as far as they have arrived. */
+  readonly #head = Buffer.alloc(5)
+  #headBytes = 0
+  /** Bytes of the message under way that are still to come, and the other kinds of message gathered for the parser. */
+  #bodyLeft = 0
+  #aside: Buffer[] = []
+  readonly #free: Buffer[] = []
   #buffer: Buffer
   #used = 0
+  #rowStart = 0
   #rowsInBuffer = 0
   #headerSeen = false
   #trailerSeen = false
-  readonly #ready: BytesChunk[] = []
+  readonly #ready: { chunk: BytesChunk; buffer: Buffer }[] = []
   #rowsSent = 0
   #rowsReported: number | null = null
   #error: unknown = null
@@ -54,14 +60,8 @@ export class CopyOut implements Submittable, AsyncIterable<BytesChunk> {
   }
 
   readonly #onData = (data: Buffer): void => {
-    this.#pieces.push(data)
-    this.#pieceBytes += data.length
-    if (this.#pieceBytes < this.#neededBytes) return
-    const whole = this.#pieces.length === 1 ? data : Buffer.concat(this.#pieces)
-    this.#pieces = []
-    this.#pieceBytes = 0
     try {
-      this.#take(whole)
+      this.#take(data)
     } catch (error) {
       this.#error = error
       this.#stream?.destroy()
@@ -69,56 +69,80 @@ export class CopyOut implements Submittable, AsyncIterable<BytesChunk> {
     }
   }
 
-  /** Works through whole messages; keeps what is left of the last one. */
   #take(data: Buffer): void {
     let at = 0
-    while (data.length - at >= 5) {
-      const type = data[at]
-      const size = data.readInt32BE(at + 1)
-      if (size < 4 || size > MAX_MESSAGE_BYTES) throw new LoadError('short-read', 'The source sent a message of impossible length.')
-      const end = at + 1 + size
-      if (end > data.length) break
-      if (type === COPY_DATA) this.#row(data, at + 5, end)
-      else if (type === COPY_DONE || type === 0x45) return this.#handBack(data.subarray(at))
-      else if (type !== COPY_OUT_RESPONSE) for (const listener of this.#parserListeners) listener(data.subarray(at, end))
+    while (at < data.length) {
+      if (this.#headBytes < 5) {
+        const taken = data.copy(this.#head, this.#headBytes, at, at + 5 - this.#headBytes)
+        this.#headBytes += taken
+        at += taken
+        if (this.#headBytes < 5) break
+        if (this.#head[0] === COPY_DONE || this.#head[0] === ERROR_RESPONSE) return this.#handBack(Buffer.concat([this.#head, data.subarray(at)]))
+        this.#beginMessage()
+      }
+      const end = Math.min(at + this.#bodyLeft, data.length)
+      if (this.#head[0] === COPY_DATA) this.#used += data.copy(this.#buffer, this.#used, at, end)
+      else this.#aside.push(data.subarray(at, end))
+      this.#bodyLeft -= end - at
       at = end
+      if (this.#bodyLeft === 0) this.#endMessage()
     }
-    const left = data.length - at
-    this.#neededBytes = left < 5 ? 5 : 1 + data.readInt32BE(at + 1)
-    if (left > 0) this.#pieces.push(data.subarray(at))
-    this.#pieceBytes = left
-    if (this.#rowsInBuffer > 0 && this.#ready.length === 0 && this.#wake !== null) this.#flush()
+    if (this.#ready.length === 0 && this.#wake !== null) this.#flush(0)
     if (this.#ready.length > 1) this.#stream?.pause()
   }
 
-  #row(data: Buffer, from: number, end: number): void {
-    let start = from
+  #beginMessage(): void {
+    const size = this.#head.readInt32BE(1)
+    if (size < 4 || size > MAX_MESSAGE_BYTES) throw new LoadError('short-read', 'The source sent a message of impossible length.')
+    this.#bodyLeft = size - 4
+    if (this.#head[0] !== COPY_DATA) return
+    if (this.#used + this.#bodyLeft > this.#buffer.length) this.#flush(this.#bodyLeft)
+    this.#rowStart = this.#used
+  }
+
+  #endMessage(): void {
+    this.#headBytes = 0
+    if (this.#head[0] === COPY_DATA) return this.#endRow()
+    const message = Buffer.concat([this.#head, ...this.#aside])
+    this.#aside = []
+    if (this.#head[0] !== COPY_OUT_RESPONSE) for (const listener of this.#parserListeners) listener(message)
+  }
+
+  #endRow(): void {
+    const start = this.#rowStart
     if (!this.#headerSeen) {
       this.#headerSeen = true
-      start += HEADER_BYTES + data.readInt32BE(from + HEADER_BYTES - 4)
-      if (start > end) throw new LoadError('short-read', 'The source sent a broken COPY header.')
-      if (start === end) return
+      const skip = this.#used - start < HEADER_BYTES ? -1 : HEADER_BYTES + this.#buffer.readInt32BE(start + HEADER_BYTES - 4)
+      if (skip < 0 || start + skip > this.#used) throw new LoadError('short-read', 'The source sent a broken COPY header.')
+      this.#buffer.copyWithin(start, start + skip, this.#used)
+      this.#used -= skip
+      if (this.#used === start) return
     }
-    const length = end - start
-    if (length === TRAILER_BYTES && data.readInt16BE(start) === -1) {
+    if (this.#used - start === TRAILER_BYTES && this.#buffer.readInt16BE(start) === -1) {
       this.#trailerSeen = true
+      this.#used = start
       return
     }
-    if (this.#used + length > this.#buffer.length) this.#flush(length)
-    data.copy(this.#buffer, this.#used, start, end)
-    this.#used += length
     this.#rowsInBuffer += 1
     this.#rowsSent += 1
   }
 
-  #flush(nextLength = 0): void {
-    if (this.#rowsInBuffer > 0) {
-      this.#ready.push({ format: 'pg-copy-binary', rows: this.#rowsInBuffer, bytes: this.#buffer.subarray(0, this.#used) })
-      this.#buffer = Buffer.allocUnsafeSlow(Math.max(this.#chunkBytes, nextLength))
-      this.#used = 0
-      this.#rowsInBuffer = 0
-      this.#signal()
-    } else if (nextLength > this.#buffer.length) this.#buffer = Buffer.allocUnsafeSlow(nextLength)
+  /** Hands on the whole rows that there are, and makes room for a message of `needed` bytes. */
+  #flush(needed: number): void {
+    if (this.#rowsInBuffer === 0) {
+      if (needed > this.#buffer.length) this.#buffer = Buffer.allocUnsafeSlow(needed)
+      return
+    }
+    const unfinished = this.#headBytes === 5 && this.#head[0] === COPY_DATA && needed === 0 ? this.#used - this.#rowStart : 0
+    if (unfinished > 0) return
+    const bytes = this.#buffer.subarray(0, this.#used)
+    this.#ready.push({ chunk: { format: 'pg-copy-binary', rows: this.#rowsInBuffer, bytes }, buffer: this.#buffer })
+    const size = Math.max(this.#chunkBytes, needed)
+    const free = this.#free.pop()
+    this.#buffer = free !== undefined && free.length >= size ? free : Buffer.allocUnsafeSlow(size)
+    this.#used = 0
+    this.#rowsInBuffer = 0
+    this.#signal()
   }
 
   /** The data is over (or refused): the client's own parser goes on with what follows. */
@@ -135,7 +159,7 @@ export class CopyOut implements Submittable, AsyncIterable<BytesChunk> {
   }
 
   handleReadyForQuery(): void {
-    this.#flush()
+    this.#flush(0)
     this.#finished = true
     if (this.#error === null && (this.#rowsReported !== this.#rowsSent || !this.#trailerSeen))
       this.#error = new LoadError('short-read', `The source said it sent ${this.#rowsReported} rows; ${this.#rowsSent} arrived.`)
@@ -155,10 +179,11 @@ export class CopyOut implements Submittable, AsyncIterable<BytesChunk> {
   async *[Symbol.asyncIterator](): AsyncIterator<BytesChunk> {
     for (;;) {
       if (this.#error !== null) throw this.#error
-      const chunk = this.#ready.shift()
-      if (chunk !== undefined) {
+      const next = this.#ready.shift()
+      if (next !== undefined) {
         if (this.#ready.length < 2) this.#stream?.resume()
-        yield chunk
+        yield next.chunk
+        if (next.buffer.length === this.#chunkBytes) this.#free.push(next.buffer)
       } else if (this.#finished) return
       else
         await new Promise<void>((resolve) => {

@@ -16,6 +16,7 @@ import { postgresError } from './errors.ts'
 import { identifier, tableIdentifier } from './quote.ts'
 import type { Session } from './session.ts'
 import type { StateStore } from './state-store.ts'
+import { canUpsert, upsertStatement } from './upsert.ts'
 
 const STAGE = 'pg_temp.tidemark_stage'
 
@@ -95,10 +96,21 @@ export class PostgresStage implements Stage {
     const rescued = await this.#countRescued()
     const count = async (sql: string | null): Promise<number> => (sql === null ? 0 : (await this.#session.execute(sql)).count)
     const deleted = load.strategy === 'replace' ? await count(statements.deleteMissing) : 0
-    const updated = await count(load.strategy === 'delete-insert' ? statements.deleteChanged : statements.updateChanged)
-    const entered = await count(statements.insertMissing)
-    const inserted = load.strategy === 'delete-insert' ? entered - updated : entered
+    const { inserted, updated } = canUpsert(load) ? await this.#upsert() : await this.#updateThenInsert(statements, count)
     return { ...NO_ROWS, inserted, updated, deleted, deduplicated, rescued, unchanged: rowsRead - deduplicated - inserted - updated }
+  }
+
+  async #upsert(): Promise<{ inserted: number; updated: number }> {
+    const [row] = await this.#session.query(upsertStatement(this.#load, STAGE))
+    const inserted = Number(row?.['inserted'])
+    return { inserted, updated: Number(row?.['touched']) - inserted }
+  }
+
+  async #updateThenInsert(statements: Apply, count: (sql: string | null) => Promise<number>): Promise<{ inserted: number; updated: number }> {
+    const replaces = this.#load.strategy === 'delete-insert'
+    const updated = await count(replaces ? statements.deleteChanged : statements.updateChanged)
+    const entered = await count(statements.insertMissing)
+    return { inserted: replaces ? entered - updated : entered, updated }
   }
 
   /** The table is new and holds exactly what was copied. */

@@ -14,6 +14,7 @@ import { openSession, type Session, type SessionOnItsWay } from './session.ts'
 import { PostgresStage } from './stage.ts'
 import { StateStore } from './state-store.ts'
 import { POSTGRES_TYPES } from './types.ts'
+import { canUpsert, upsertStatement } from './upsert.ts'
 
 export class PostgresTarget implements Target {
   readonly formats = ['pg-copy-binary', 'columns'] as const
@@ -79,6 +80,7 @@ export class PostgresTarget implements Target {
     if (load.creates || load.strategy === 'append') return [...ddl, `COPY ${POSTGRES.table(load.table.name)} FROM STDIN (FORMAT binary)`]
     const changed = load.strategy === 'delete-insert' ? apply.deleteChanged : apply.updateChanged
     const missing = load.strategy === 'replace' ? [apply.deleteMissing] : []
+    if (canUpsert(load)) return [...ddl, `COPY ${stage} FROM STDIN (FORMAT binary)`, ...missing, upsertStatement(load, stage)]
     return [...ddl, `COPY ${stage} FROM STDIN (FORMAT binary)`, ...missing, ...(changed === null ? [] : [changed]), apply.insertMissing]
   }
 
