@@ -201,10 +201,4 @@ describe('one value', () => {
     expect([...(decode({ kind: 'json' }, 1, 0x7b, 0x7d).columns[0]?.bytes ?? [])]).toEqual([0x7b, 0x7d])
     expect([...(decode({ kind: 'json' }, 0x7b, 0x7d).columns[0]?.bytes ?? [])]).toEqual([0x7b, 0x7d])
   })
-
-  test('a tuple may still stand in its CopyData message', () => {
-    const columns = [{ name: 'c', type: { kind: 'boolean' } as const, native: null, nullable: true }]
-    const bytes = Uint8Array.from([0x64, 0, 0, 0, 11, 0, 1, 0, 0, 0, 1, 1])
-    expect(columnsDecoder(columns)({ format: 'pg-copy-binary', rows: 1, bytes }).columns[0]?.data[0]).toBe(1)
-  })
 })

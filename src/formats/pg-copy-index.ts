@@ -20,24 +20,13 @@ export function createTupleIndex(columns: number, capacity: number): TupleIndex 
   return { columns, capacity, positions: new Int32Array(size), lengths: new Int32Array(size), rows: 0 }
 }
 
-const COPY_DATA = 0x64
-
-/** Bytes before each tuple: 5 where tuples still stand in their CopyData messages, otherwise none. */
-export function frameBytes(bytes: Uint8Array): 0 | 5 {
-  // A tuple begins with its count of columns, at most 1600 in PostgreSQL: its first byte is never a 'd'.
-  return bytes[0] === COPY_DATA ? 5 : 0
-}
-
 /** Fills the index from `from` on with at most `capacity` tuples, and returns where the next one begins. Throws `short-read`. */
 export function indexTuples(index: TupleIndex, bytes: Uint8Array, from: number): number {
   const { columns, capacity, positions, lengths } = index
   const end = bytes.length
-  const frame = frameBytes(bytes)
   let p = from
   let row = 0
   for (; row < capacity && p < end; row++) {
-    const tuple = p
-    p += frame
     if (p + 2 > end) throw cutOff()
     const count = ((bytes[p] as number) << 8) | (bytes[p + 1] as number)
     if (count !== columns) throw new LoadError('bug', `A tuple of ${count} values arrived where ${columns} were asked for.`)
@@ -51,7 +40,6 @@ export function indexTuples(index: TupleIndex, bytes: Uint8Array, from: number):
       lengths[at] = length
       if (length > 0) p += length
     }
-    if (frame !== 0 && (bytes[tuple] !== COPY_DATA || word(bytes, tuple + 1) !== p - tuple - 1)) throw cutOff()
   }
   index.rows = row
   return p
