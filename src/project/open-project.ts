@@ -5,6 +5,7 @@ import { expandWildcard, isWildcard } from '../config/expand-wildcard.ts'
 import { loadProject } from '../config/load-project.ts'
 import { nearest } from '../config/nearest.ts'
 import type { Project, WildcardPipeline } from '../config/project.ts'
+import { requireOwnTargets } from '../config/shared-target.ts'
 import { CONNECTORS } from '../connectors/registry.ts'
 import type { Finding } from '../contract/source.ts'
 import { LoadError } from '../core/errors.ts'
@@ -67,6 +68,7 @@ export class OpenProject {
       else expanded.push(...(await this.#expand(pipeline)).filter((one) => names.length === 0 || names.includes(pipeline.name) || names.includes(one.name)))
     }
     for (const name of names) this.#refuseUnknown(name, expanded)
+    requireOwnTargets(this.project, expanded)
     return expanded
   }
 

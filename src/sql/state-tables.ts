@@ -44,7 +44,7 @@ export interface StateStatements {
   readonly addHistory: string
 }
 
-export function stateStatements(dialect: Dialect, schema: string | null): StateStatements {
+export function stateStatements(dialect: Pick<Dialect, 'identifier' | 'table'>, schema: string | null): StateStatements {
   const watermarks = dialect.table({ schema, name: WATERMARKS })
   const history = dialect.table({ schema, name: HISTORY })
   const now = "(now() AT TIME ZONE 'UTC')"

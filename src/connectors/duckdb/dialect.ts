@@ -1,20 +1,12 @@
 import type { SchemaChange } from '../../core/schema-change.ts'
 import type { Column, Table, TableName } from '../../core/table.ts'
 import type { Dialect } from '../../sql/dialect.ts'
+import { identifier, literal } from '../../sql/quote.ts'
 import { schemaStatements as plainStatements } from '../../sql/schema-statements.ts'
-
-/** An identifier in double quotes, whatever it holds. */
-export function identifier(name: string): string {
-  return `"${name.replaceAll('"', '""')}"`
-}
 
 /** A table's full name; `main` where no schema is given, so that a temporary table never hides it. */
 export function tableIdentifier(name: TableName): string {
   return `${identifier(name.schema ?? 'main')}.${identifier(name.name)}`
-}
-
-function literal(text: string): string {
-  return `'${text.replaceAll("'", "''")}'`
 }
 
 function row(alias: string, columns: readonly Column[]): string {

@@ -4,7 +4,7 @@
 import type { Hold } from '../../core/head.ts'
 import type { Cursor } from './cursor.ts'
 import type { PostgresTable } from './describe.ts'
-import { literal } from './quote.ts'
+import { literal } from '../../sql/quote.ts'
 import type { Session } from './session.ts'
 
 /** Below it everything is committed. `bound` null: nothing can be said while someone holds. */

@@ -7,7 +7,7 @@ import { cursorOf } from './cursor.ts'
 import { type PostgresTable, relation } from './describe.ts'
 import { chooseLateRows } from './late-rows.ts'
 import { filterOf } from './predicate.ts'
-import { identifier } from './quote.ts'
+import { identifier } from '../../sql/quote.ts'
 import type { Session } from './session.ts'
 
 export async function checkSource(session: Session, pipeline: ResolvedPipeline, table: PostgresTable): Promise<readonly Finding[]> {

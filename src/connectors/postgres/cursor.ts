@@ -5,9 +5,9 @@ import { printSource, type ResolvedPipeline } from '../../core/pipeline.ts'
 import type { WatermarkPosition } from '../../core/position.ts'
 import { columnNamed } from '../../core/table.ts'
 import type { PostgresTable } from './describe.ts'
-import { identifier, literal } from './quote.ts'
+import { identifier, literal } from '../../sql/quote.ts'
 import type { Session } from './session.ts'
-import type { PostgresColumn } from './types.ts'
+import type { PostgresColumn } from './column-types.ts'
 
 export interface Cursor {
   readonly name: string

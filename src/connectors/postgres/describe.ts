@@ -2,9 +2,9 @@
 
 import { LoadError } from '../../core/errors.ts'
 import { printTableName, type Table, type TableName } from '../../core/table.ts'
-import { tableIdentifier } from './quote.ts'
+import { tableIdentifier } from '../../sql/quote.ts'
 import type { Row, Session } from './session.ts'
-import { type PostgresColumn, readType } from './types.ts'
+import { type PostgresColumn, readType } from './column-types.ts'
 
 /** What only this connector needs to know of a source or target table. */
 export interface PostgresTable extends Table {

@@ -1,6 +1,6 @@
 import type { Column } from '../../core/table.ts'
 import type { Dialect } from '../../sql/dialect.ts'
-import { identifier, literal, tableIdentifier } from './quote.ts'
+import { identifier, literal, tableIdentifier } from '../../sql/quote.ts'
 
 export const POSTGRES: Dialect = {
   name: 'postgres',

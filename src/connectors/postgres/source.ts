@@ -19,7 +19,7 @@ import { postgresError } from './errors.ts'
 import { readHead, sliceLimits, valueAt } from './head.ts'
 import { rangePredicate } from './predicate.ts'
 import { openSession, type Session, type SessionOnItsWay } from './session.ts'
-import { type PostgresColumn, selectForColumns, selectForCopy } from './types.ts'
+import { type PostgresColumn, selectForColumns, selectForCopy } from './column-types.ts'
 
 export class PostgresSource implements Source {
   readonly formats = ['pg-copy-binary', 'columns'] as const

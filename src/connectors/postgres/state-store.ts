@@ -5,7 +5,7 @@ import type { Load, RowCounts } from '../../core/load.ts'
 import type { HistoryRow, State, StateRow } from '../../core/state.ts'
 import { ADDED_COLUMNS, conflict, HISTORY, historyFrom, historyParameters, movedRows, stateFrom, stateParameters, stateStatements, WATERMARKS } from '../../sql/state-tables.ts'
 import { POSTGRES } from './dialect.ts'
-import { tableIdentifier } from './quote.ts'
+import { tableIdentifier } from '../../sql/quote.ts'
 import type { Session } from './session.ts'
 
 /** So that two first runs at once don't both make the tables. */

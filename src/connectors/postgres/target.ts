@@ -13,7 +13,7 @@ import { POSTGRES } from './dialect.ts'
 import { openSession, type Session, type SessionOnItsWay } from './session.ts'
 import { PostgresStage } from './stage.ts'
 import { StateStore } from './state-store.ts'
-import { POSTGRES_TYPES } from './types.ts'
+import { POSTGRES_TYPES } from './column-types.ts'
 import { canUpsert, upsertStatement } from './upsert.ts'
 
 export class PostgresTarget implements Target {

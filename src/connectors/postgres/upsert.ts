@@ -4,7 +4,7 @@
 import type { Load } from '../../core/load.ts'
 import type { PostgresTable } from './describe.ts'
 import { POSTGRES } from './dialect.ts'
-import { identifier, tableIdentifier } from './quote.ts'
+import { identifier, tableIdentifier } from '../../sql/quote.ts'
 
 /** ON CONFLICT needs a unique index on exactly the key; a partitioned table does not show xmax. */
 export function canUpsert(load: Load): boolean {

@@ -3,8 +3,8 @@
 
 import { LoadError } from '../core/errors.ts'
 import { printPosition } from '../core/position.ts'
-import { POSTGRES } from '../connectors/postgres/dialect.ts'
-import { ADDED_COLUMNS, stateFrom, stateStatements, WATERMARKS } from '../sql/state-tables.ts'
+import { identifier, tableIdentifier } from './quote.ts'
+import { ADDED_COLUMNS, stateFrom, stateStatements, WATERMARKS } from './state-tables.ts'
 
 /** What a `pg` client offers: everything here goes through it. */
 export interface Queryable {
@@ -61,7 +61,7 @@ export async function updateWatermark(transaction: Queryable, name: string, { fr
 }
 
 function makeTable(): readonly string[] {
-  const { create, addColumn } = stateStatements(POSTGRES, null)
+  const { create, addColumn } = stateStatements({ identifier, table: tableIdentifier }, null)
   return [...create, ...ADDED_COLUMNS.map(([name]) => addColumn(name))]
 }
 

@@ -3,7 +3,7 @@
 import type { DataType } from '../../core/data-type.ts'
 import { compareTypes, type TypeRules } from '../../core/schema-change.ts'
 import type { Column } from '../../core/table.ts'
-import { identifier } from './quote.ts'
+import { identifier } from '../../sql/quote.ts'
 
 /** A type as the catalogs describe it, domains already resolved. */
 export interface CatalogType {
