@@ -59,12 +59,17 @@ async function start(): Promise<PostgresServer> {
   try {
     return await startPostgres()
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error)
-    throw new LoadError('missing-driver', `The demonstration needs the programs of a Postgres, version 12 or newer. ${message}`, {
-      cause: error,
-      hint: 'Debian and Ubuntu: apt-get install postgresql. macOS: brew install postgresql. Elsewhere: set TIDEMARK_PG_BIN to the folder that holds `initdb`. Nothing has to be configured or running.',
-    })
+    throw withoutPostgres(error)
   }
+}
+
+/** What to install where no Postgres was found; any other error is left as it is. */
+export function withoutPostgres(error: unknown): unknown {
+  if (!(error instanceof Error) || !error.message.startsWith('No Postgres')) return error
+  return new LoadError('missing-driver', `The demonstration needs the programs of a Postgres, version 12 or newer. ${error.message}`, {
+    cause: error,
+    hint: 'Debian and Ubuntu: apt-get install postgresql. macOS: brew install postgresql. It need not be configured or running.',
+  })
 }
 
 async function firstLoad(stage: Stage, server: PostgresServer): Promise<void> {

@@ -55,7 +55,7 @@ let exitCode = 0
 function act<Arguments extends unknown[]>(what: (console: Console, ...rest: Arguments) => number | Promise<number>) {
   return async (...given: unknown[]): Promise<void> => {
     const self = given.at(-1) as Command
-    const options = { ...program.opts<GlobalOptions>(), ...defined(self.opts<GlobalOptions>()) }
+    const options = { ...program.opts<GlobalOptions>(), ...typed(self) }
     const console = new Console(options)
     try {
       exitCode = await what(console, ...(given.slice(0, -1) as Arguments))
@@ -70,8 +70,9 @@ function act<Arguments extends unknown[]>(what: (console: Console, ...rest: Argu
   }
 }
 
-function defined<T extends object>(options: T): Partial<T> {
-  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as Partial<T>
+/** Only what was typed: a command's defaults don't win over what stood before its name. */
+function typed(of: Command): GlobalOptions {
+  return Object.fromEntries(Object.entries(of.opts<GlobalOptions>()).filter(([name]) => of.getOptionValueSource(name) === 'cli'))
 }
 
 withRange(command('run', 'bring pipelines up to date').argument('[pipelines...]')).action(
@@ -80,16 +81,24 @@ withRange(command('run', 'bring pipelines up to date').argument('[pipelines...]'
 withRange(command('plan', 'show what a run would do').argument('[pipelines...]').option('--sql', 'with the statements')).action(
   act(async (console, names: string[], flags: object) => (await import('./plan.ts')).plan(console, names, flags)),
 )
-command('check', 'connect, and say what to mend').argument('[pipelines...]').action(act(async (console, names: string[]) => (await import('./check.ts')).check(console, names)))
-command('status', 'show how far each pipeline is').argument('[pipelines...]').action(act(async (console, names: string[]) => (await import('./status.ts')).status(console, names)))
+command('check', 'connect, and say what to mend')
+  .argument('[pipelines...]')
+  .action(act(async (console, names: string[]) => (await import('./check.ts')).check(console, names)))
+command('status', 'show how far each pipeline is')
+  .argument('[pipelines...]')
+  .action(act(async (console, names: string[]) => (await import('./status.ts')).status(console, names)))
 command('follow', 'keep pipelines up to date until stopped')
   .argument('[pipelines...]')
   .option('--every <duration>', 'pause between runs', '30s')
   .action(act(async (console, names: string[], flags: { every: string }) => (await import('./follow.ts')).follow(console, names, flags)))
 
 const watermark = program.command('watermark').description('look at and move watermarks').exitOverride()
-command('get', 'print the watermark', watermark).argument('<pipeline>').action(act(async (console, name: string) => (await import('./watermark.ts')).getWatermark(console, name)))
-command('history', 'print every commit, newest first', watermark).argument('<pipeline>').action(act(async (console, name: string) => (await import('./watermark.ts')).watermarkHistory(console, name)))
+command('get', 'print the watermark', watermark)
+  .argument('<pipeline>')
+  .action(act(async (console, name: string) => (await import('./watermark.ts')).getWatermark(console, name)))
+command('history', 'print every commit, newest first', watermark)
+  .argument('<pipeline>')
+  .action(act(async (console, name: string) => (await import('./watermark.ts')).watermarkHistory(console, name)))
 command('set', 'set the watermark', watermark)
   .argument('<pipeline>')
   .argument('<value>')
@@ -97,14 +106,20 @@ command('set', 'set the watermark', watermark)
 command('rewind', 'move the watermark back', watermark)
   .argument('<pipeline>')
   .requiredOption('--to <value>', 'where to')
-  .action(act(async (console, name: string, flags: { to: string }) => (await import('./watermark.ts')).moveWatermark(console, name, flags.to, 'rewind')))
+  .action(
+    act(async (console, name: string, flags: { to: string }) =>
+      (await import('./watermark.ts')).moveWatermark(console, name, flags.to, 'rewind'),
+    ),
+  )
 
 command('init', 'write a starter project file from the tables behind a URL')
   .argument('[url]')
   .action(act(async (console, url: string | undefined) => (await import('./init.ts')).init(console, url)))
 command('demo', 'see it work, on a real Postgres of its own').action(act(async (console) => (await import('./demo.ts')).demo(console)))
 command('schema', 'print the JSON Schema of the project file').action(act(async () => (await import('./reference.ts')).schema()))
-command('errors', 'explain errors').argument('[code]').action(act(async (console, code: string | undefined) => (await import('./reference.ts')).errors(console, code)))
+command('errors', 'explain errors')
+  .argument('[code]')
+  .action(act(async (console, code: string | undefined) => (await import('./reference.ts')).errors(console, code)))
 
 try {
   await program.parseAsync()

@@ -1,0 +1,42 @@
+// Every example that is a program, in a copy of its folder, on a database of its own.
+
+import { cpSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { duckdbRows } from '../servers/duckdb-file.ts'
+import { freshDatabase } from '../servers/fresh-database.ts'
+import { ROOT, userFolder } from './built-command.ts'
+
+test('postgres-to-duckdb: seeds, loads, changes, loads again', async () => {
+  await using shop = await freshDatabase()
+  using folder = userFolder({ SOURCE_URL: shop.url })
+  cpSync(join(ROOT, 'examples/postgres-to-duckdb'), folder.path, { recursive: true })
+  const { exit, err } = await folder.shell('./run.sh')
+  expect([exit, err]).toEqual([0, expect.stringMatching(/orders {2}loaded 100 rows \(100 updated/)])
+  const warehouse = join(folder.path, 'warehouse.duckdb')
+  for (const table of ['customers', 'orders', 'order_events']) {
+    const [wanted] = await shop.rows(`SELECT count(*) AS n, sum(id) AS ids FROM ${table}`)
+    expect(await duckdbRows(warehouse, `SELECT count(*), sum(id) FROM staging.${table}`)).toEqual([[wanted?.n, wanted?.ids]])
+  }
+  expect(await duckdbRows(warehouse, "SELECT count(*) FROM staging.orders WHERE id % 100 = 0 AND status <> 'shipped'")).toEqual([['0']])
+})
+
+test('library: a project from a program, and a script that keeps its own SQL', async () => {
+  await using shop = await freshDatabase()
+  await using warehouse = await freshDatabase()
+  using folder = userFolder({ SOURCE_URL: shop.url, TARGET_URL: warehouse.url })
+  cpSync(join(ROOT, 'examples/library'), folder.path, { recursive: true })
+  const seed = await folder.shell(`psql "$SOURCE_URL" -f ${join(ROOT, 'examples/postgres-to-duckdb/seed.sql')}`)
+  expect(seed).toMatchObject({ exit: 0 })
+  expect(await folder.shell('node run-project.ts')).toMatchObject({
+    exit: 0,
+    out: expect.stringContaining('10000 inserted, 0 updated\norders: loaded\n'),
+  })
+  expect(await folder.shell('node run-project.ts')).toMatchObject({ exit: 0, out: expect.stringContaining('orders: up-to-date\n') })
+
+  const wanted = await shop.rows('SELECT * FROM orders ORDER BY id')
+  const both = await folder.shell('node own-load.ts & node own-load.ts; wait')
+  expect(both).toMatchObject({ exit: 0, err: '' })
+  expect(await folder.shell('node own-load.ts')).toMatchObject({ exit: 0, out: expect.stringMatching(/^0 rows;/) })
+  expect(await warehouse.rows('SELECT * FROM orders ORDER BY id')).toEqual(wanted)
+})
