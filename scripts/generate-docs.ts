@@ -4,7 +4,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { duckdbTypes } from '../src/connectors/duckdb/type-rules.ts'
-import { type CatalogType, POSTGRES_TYPES, readType } from '../src/connectors/postgres/types.ts'
+import { type CatalogType, POSTGRES_TYPES, readType } from '../src/connectors/postgres/column-types.ts'
 import { ERRORS, type ErrorKind } from '../src/core/errors.ts'
 import type { Column } from '../src/core/table.ts'
 
