@@ -31,7 +31,9 @@ await build({
   mainFields: ['module', 'main'],
   external: ['@duckdb/*', 'pg-native'],
   // The packages inside are CommonJS and ask for Node's modules by `require`.
-  banner: { js: "#!/usr/bin/env node\nimport { createRequire as makeRequire } from 'node:module'\nconst require = makeRequire(import.meta.url)" },
+  banner: {
+    js: "#!/usr/bin/env node\nimport { createRequire as makeRequire } from 'node:module'\nconst require = makeRequire(import.meta.url)",
+  },
   legalComments: 'inline',
   logLevel: 'warning',
 })

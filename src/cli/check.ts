@@ -12,14 +12,24 @@ export async function check(console: Console, names: readonly string[]): Promise
     message: `${where}: a password stands in the project file.`,
     hint: 'Write ${env:NAME} or ${file:PATH} in its place.',
   }))
-  for (const pipeline of await project.pipelines(names)) for (const finding of await project.check(pipeline.name)) findings.push({ ...finding, pipeline: pipeline.name })
+  for (const pipeline of await project.pipelines(names))
+    for (const finding of await project.check(pipeline.name)) findings.push({ ...finding, pipeline: pipeline.name })
   const ok = findings.every((finding) => finding.severity !== 'error')
-  console.answer(findings.flatMap((finding) => [`${console.mark(finding.severity)} ${finding.pipeline ?? 'project'}  ${finding.message}`, ...(finding.hint === '' ? [] : [`          ${finding.hint}`])]))
+  console.answer(
+    findings.flatMap((finding) => [
+      `${console.mark(finding.severity)} ${finding.pipeline ?? 'project'}  ${finding.message}`,
+      ...(finding.hint === '' ? [] : [`          ${finding.hint}`]),
+    ]),
+  )
   console.answer([ok ? 'Ready to run.' : 'Not ready: mend the errors above.'])
   console.data({ command: 'check', ok, findings })
   return ok ? 0 : exitOf(findings)
 }
 
 function exitOf(findings: readonly Finding[]): number {
-  return findings.some((finding) => finding.severity === 'error' && /^(unreachable|authentication|missing|tls|read-only|target-locked)/.test(finding.code)) ? 3 : 1
+  return findings.some(
+    (finding) => finding.severity === 'error' && /^(unreachable|authentication|missing|tls|read-only|target-locked)/.test(finding.code),
+  )
+    ? 3
+    : 1
 }

@@ -69,7 +69,12 @@ export class Console {
 
   #forPeople(verbose: boolean): (event: RunEvent) => void {
     const { stderr } = process
-    if (!stderr.isTTY) return linesReporter((line) => stderr.write(`${line}\n`), () => performance.now(), verbose)
+    if (!stderr.isTTY)
+      return linesReporter(
+        (line) => stderr.write(`${line}\n`),
+        () => performance.now(),
+        verbose,
+      )
     return terminalReporter({
       write: (text) => void stderr.write(text),
       get columns() {
@@ -83,7 +88,8 @@ export class Console {
   /** True without asking under --yes; throws `bad-usage` where nobody can answer. */
   async confirm(question: string): Promise<boolean> {
     if (this.options.yes === true) return true
-    if (!process.stdin.isTTY || !process.stderr.isTTY) throw new LoadError('bad-usage', `${question} Nobody is there to answer.`, { hint: 'Repeat the command with --yes.' })
+    if (!process.stdin.isTTY || !process.stderr.isTTY)
+      throw new LoadError('bad-usage', `${question} Nobody is there to answer.`, { hint: 'Repeat the command with --yes.' })
     const { createInterface } = await import('node:readline/promises')
     const ask = createInterface({ input: process.stdin, output: process.stderr })
     try {

@@ -15,10 +15,18 @@ export function errors(console: Console, code: string | undefined): number {
   const table: Readonly<Record<string, ErrorKind>> = ERRORS
   if (code !== undefined && table[code] === undefined) {
     const near = nearest(code, Object.keys(table))
-    throw new LoadError('bad-usage', `There is no error "${code}".`, { hint: near === null ? 'See `tidemark errors`.' : `Did you mean "${near}"?` })
+    throw new LoadError('bad-usage', `There is no error "${code}".`, {
+      hint: near === null ? 'See `tidemark errors`.' : `Did you mean "${near}"?`,
+    })
   }
   const shown = Object.entries(table).filter(([name]) => code === undefined || name === code)
-  console.answer(shown.flatMap(([name, kind]) => [`${name} (exit ${kind.exit}${kind.retry === 'backoff' ? ', tried again by itself' : ''})`, `  ${kind.meaning}`, `  ${kind.hint}`]))
+  console.answer(
+    shown.flatMap(([name, kind]) => [
+      `${name} (exit ${kind.exit}${kind.retry === 'backoff' ? ', tried again by itself' : ''})`,
+      `  ${kind.meaning}`,
+      `  ${kind.hint}`,
+    ]),
+  )
   console.data({ errors: shown.map(([name, kind]) => ({ code: name, ...kind })) })
   return 0
 }

@@ -1,7 +1,7 @@
-import type { StateRow } from '../core/state.ts'
-import { durationText } from '../core/run-view.ts'
 import { grouped } from '../core/plan-text.ts'
 import { watermarkOf } from '../core/position.ts'
+import { durationText } from '../core/run-view.ts'
+import type { StateRow } from '../core/state.ts'
 import { openProject } from '../project/open-project.ts'
 import { statusJson } from '../reporters/json.ts'
 import type { Console } from './console.ts'
@@ -15,7 +15,13 @@ export async function status(console: Console, names: readonly string[]): Promis
     const state = await project.state(pipeline.name)
     const lag = lagSeconds(state)
     rows.push(statusJson(pipeline.name, pipeline.pattern, state, lag))
-    lines.push([pipeline.name, watermarkOf(state?.position ?? null) ?? '-', lag === null ? '-' : durationText(lag), state?.lastRunAt?.slice(0, 19) ?? '-', state?.recordsProcessed == null ? '-' : grouped(Number(state.recordsProcessed))])
+    lines.push([
+      pipeline.name,
+      watermarkOf(state?.position ?? null) ?? '-',
+      lag === null ? '-' : durationText(lag),
+      state?.lastRunAt?.slice(0, 19) ?? '-',
+      state?.recordsProcessed == null ? '-' : grouped(Number(state.recordsProcessed)),
+    ])
   }
   console.answer(aligned(lines))
   console.data({ command: 'status', pipelines: rows })
@@ -31,5 +37,10 @@ function lagSeconds(state: StateRow | null): number | null {
 
 export function aligned(lines: readonly (readonly string[])[]): string[] {
   const widths = (lines[0] ?? []).map((_, column) => Math.max(...lines.map((line) => line[column]?.length ?? 0)))
-  return lines.map((line) => line.map((text, column) => text.padEnd(widths[column] ?? 0)).join('  ').trimEnd())
+  return lines.map((line) =>
+    line
+      .map((text, column) => text.padEnd(widths[column] ?? 0))
+      .join('  ')
+      .trimEnd(),
+  )
 }

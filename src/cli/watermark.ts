@@ -21,7 +21,20 @@ export async function watermarkHistory(console: Console, name: string): Promise<
   const rows = await project.history(name)
   const head = ['EPOCH', 'AT (UTC)', 'CAUSE', 'READ', 'INSERTED', 'UPDATED', 'WATERMARK']
   const number = (row: (typeof rows)[number], kind: string): string => String(row.rows[kind] ?? 0)
-  console.answer(aligned([head, ...rows.map((row) => [String(row.epoch), row.at.slice(0, 19), row.cause, number(row, 'read'), number(row, 'inserted'), number(row, 'updated'), watermarkOf(row.to) ?? '-'])]))
+  console.answer(
+    aligned([
+      head,
+      ...rows.map((row) => [
+        String(row.epoch),
+        row.at.slice(0, 19),
+        row.cause,
+        number(row, 'read'),
+        number(row, 'inserted'),
+        number(row, 'updated'),
+        watermarkOf(row.to) ?? '-',
+      ]),
+    ]),
+  )
   console.data(historyJson(name, rows))
   return 0
 }
@@ -32,7 +45,10 @@ export async function moveWatermark(console: Console, name: string, value: strin
   const before = await project.state(name)
   if (cause === 'rewind' && before === null) throw new LoadError('bad-usage', `Pipeline ${name} has no watermark to rewind.`)
   const preview = await project.previewWatermark(name, value)
-  if (cause === 'rewind' && preview.ahead) throw new LoadError('bad-usage', `${value} lies after the watermark of ${name}; a rewind only goes back.`, { hint: 'Use `tidemark watermark set`, and know that what lies between is skipped.' })
+  if (cause === 'rewind' && preview.ahead)
+    throw new LoadError('bad-usage', `${value} lies after the watermark of ${name}; a rewind only goes back.`, {
+      hint: 'Use `tidemark watermark set`, and know that what lies between is skipped.',
+    })
   const what = preview.ahead
     ? 'Rows between the old watermark and the new one that are not loaded yet would be skipped.'
     : `About ${preview.rows ?? 'an unknown number of'} rows would be read again.`
@@ -46,4 +62,3 @@ export async function moveWatermark(console: Console, name: string, value: strin
   console.data({ pipeline: name, from: before?.position ?? null, to: to.position, epoch: to.epoch, cause })
   return 0
 }
-

@@ -35,12 +35,32 @@ export interface PipelineResult {
 export type RunEvent =
   | { readonly kind: 'pipeline-started'; readonly pipeline: string; readonly runId: string }
   | { readonly kind: 'planned'; readonly pipeline: string; readonly plan: Plan }
-  | { readonly kind: 'slice-started'; readonly pipeline: string; readonly slice: number; readonly of: number; readonly estimatedRows: number | null }
+  | {
+      readonly kind: 'slice-started'
+      readonly pipeline: string
+      readonly slice: number
+      readonly of: number
+      readonly estimatedRows: number | null
+    }
   | { readonly kind: 'progress'; readonly pipeline: string; readonly rows: number; readonly bytes: number }
   | { readonly kind: 'phase'; readonly pipeline: string; readonly phase: 'reading' | 'applying' | 'committing' }
-  | { readonly kind: 'committed'; readonly pipeline: string; readonly position: Position; readonly epoch: number; readonly read: number; readonly rows: RowCounts }
+  | {
+      readonly kind: 'committed'
+      readonly pipeline: string
+      readonly position: Position
+      readonly epoch: number
+      readonly read: number
+      readonly rows: RowCounts
+    }
   | { readonly kind: 'warning'; readonly pipeline: string; readonly code: string; readonly message: string }
-  | { readonly kind: 'retrying'; readonly pipeline: string; readonly code: ErrorCode; readonly message: string; readonly attempt: number; readonly waitSeconds: number }
+  | {
+      readonly kind: 'retrying'
+      readonly pipeline: string
+      readonly code: ErrorCode
+      readonly message: string
+      readonly attempt: number
+      readonly waitSeconds: number
+    }
   | { readonly kind: 'pipeline-finished'; readonly pipeline: string; readonly result: PipelineResult }
 
 export type Emit = (event: RunEvent) => void

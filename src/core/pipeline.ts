@@ -61,9 +61,7 @@ export function resolvePipeline(pipeline: Pipeline, source: Table): ResolvedPipe
 /** The source table with only the columns that the pipeline loads, and its key. */
 export function selectedTable(pipeline: ResolvedPipeline, source: Table): Table {
   const { include, exclude } = pipeline.columns
-  const columns = source.columns.filter(
-    (column) => (include === null || include.includes(column.name)) && !exclude.includes(column.name),
-  )
+  const columns = source.columns.filter((column) => (include === null || include.includes(column.name)) && !exclude.includes(column.name))
   for (const name of [pipeline.cursor, ...pipeline.key])
     if (columnNamed({ columns }, name) === undefined && (pipeline.key.includes(name) || pipeline.write !== 'append'))
       throw new LoadError('missing-column', `Column "${name}" of pipeline ${pipeline.name} is its cursor or key and can't be left out.`)
@@ -108,7 +106,9 @@ export function fingerprintChanges(stored: string, current: string): readonly st
   try {
     const a = JSON.parse(stored) as Record<string, unknown>
     const b = JSON.parse(current) as Record<string, unknown>
-    return Object.keys(words).filter((part) => a[part] !== b[part]).map((part) => words[part] ?? part)
+    return Object.keys(words)
+      .filter((part) => a[part] !== b[part])
+      .map((part) => words[part] ?? part)
   } catch {
     return ['fingerprint']
   }

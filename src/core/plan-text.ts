@@ -11,10 +11,12 @@ import { printTableName } from './table.ts'
 export function planText(plan: Plan): readonly string[] {
   const lines = [`${plan.pipeline}  ${summary(plan)}`]
   lines.push(`  late rows   ${plan.late.mode}: ${plan.late.reason}`)
-  lines.push(`  watermark   ${watermarkOf(plan.from?.position ?? null) ?? '(none yet)'}${plan.steps.length === 0 ? '' : ` → ${watermarkOf(plan.to) ?? '(none)'}`}`)
+  lines.push(
+    `  watermark   ${watermarkOf(plan.from?.position ?? null) ?? '(none yet)'}${plan.steps.length === 0 ? '' : ` → ${watermarkOf(plan.to) ?? '(none)'}`}`,
+  )
   for (const hold of plan.heldBy) lines.push(`  held by     ${holdText(hold)}`)
   if (plan.waiting > 0) lines.push(`  waiting     ${count(plan.waiting, 'row')} dated in the future`)
-  plan.steps.forEach((step, index) => lines.push(...stepText(step, index + 1, plan.steps.length)))
+  for (const [index, step] of plan.steps.entries()) lines.push(...stepText(step, index + 1, plan.steps.length))
   return lines
 }
 
@@ -26,8 +28,13 @@ function summary(plan: Plan): string {
 
 function stepText({ slice, load }: Step, number: number, of: number): string[] {
   const rows = slice.estimatedRows === null ? '' : `about ${count(slice.estimatedRows, 'row')}, `
-  const how = load.creates ? `into the new table ${printTableName(load.table.name)}` : `${load.strategy} into ${printTableName(load.table.name)}`
-  return [`  slice ${number}/${of}   ${rangeText(slice.range)}: ${rows}${how} as ${load.format}`, ...load.changes.map((change) => `              ${changeText(change)}`)]
+  const how = load.creates
+    ? `into the new table ${printTableName(load.table.name)}`
+    : `${load.strategy} into ${printTableName(load.table.name)}`
+  return [
+    `  slice ${number}/${of}   ${rangeText(slice.range)}: ${rows}${how} as ${load.format}`,
+    ...load.changes.map((change) => `              ${changeText(change)}`),
+  ]
 }
 
 export function rangeText(range: CursorRange): string {
@@ -39,7 +46,8 @@ export function rangeText(range: CursorRange): string {
 }
 
 function changeText(change: SchemaChange): string {
-  if (change.kind === 'create-table') return `creates ${printTableName(change.table.name)} with ${count(change.table.columns.length, 'column')}`
+  if (change.kind === 'create-table')
+    return `creates ${printTableName(change.table.name)} with ${count(change.table.columns.length, 'column')}`
   const type = change.column.native ?? describeType(change.column.type)
   if (change.kind === 'widen-column') return `widens column "${change.column.name}" from ${change.was} to ${type}`
   return `adds column "${change.column.name}" ${type}${change.column.backfill == null ? '' : ', older rows get the default of the source'}`
@@ -65,5 +73,7 @@ export function count(number: number, noun: string): string {
 }
 
 export function grouped(number: number): string {
-  return Math.round(number).toString().replaceAll(/\B(?=(\d{3})+$)/g, ',')
+  return Math.round(number)
+    .toString()
+    .replaceAll(/\B(?=(\d{3})+$)/g, ',')
 }

@@ -85,7 +85,8 @@ function planSteps(seen: Observation): Step[] {
       key: pipeline.key,
       keyGuaranteed: sourceTable.keyGuaranteed,
       newestBy: schema.columns.includes(pipeline.cursor) ? pipeline.cursor : null,
-      replaces: cause === 'reload' && strategy === 'append' ? { column: pipeline.cursor, from: slice.range.from, to: slice.range.to } : null,
+      replaces:
+        cause === 'reload' && strategy === 'append' ? { column: pipeline.cursor, from: slice.range.from, to: slice.range.to } : null,
       rescuedBelow: rescuedBelow(slice, pipeline.cursor),
       fingerprint: fingerprint(pipeline, sourceTable),
     },
@@ -121,13 +122,17 @@ export function refuseChangedDefinition(
   if (changed.length > 0)
     throw new LoadError('definition-changed', `Pipeline ${pipeline.name} was loaded with another ${changed.join(', ')} than it has now.`)
   if (targetTable === null && state.epoch > 0n)
-    throw new LoadError('target-missing', `Pipeline ${pipeline.name} has the position ${printPosition(state.position)}, but its target table ${printTableName(pipeline.target.table)} does not exist.`)
+    throw new LoadError(
+      'target-missing',
+      `Pipeline ${pipeline.name} has the position ${printPosition(state.position)}, but its target table ${printTableName(pipeline.target.table)} does not exist.`,
+    )
 }
 
 /** The target's favourite among what the source can produce: every fast path is chosen here. */
 export function commonFormat(produced: readonly Format[], accepted: readonly Format[]): Format {
   const format = accepted.find((candidate) => produced.includes(candidate))
-  if (format === undefined) throw new LoadError('no-common-format', `The source speaks ${produced.join(', ')}; the target ${accepted.join(', ')}.`)
+  if (format === undefined)
+    throw new LoadError('no-common-format', `The source speaks ${produced.join(', ')}; the target ${accepted.join(', ')}.`)
   return format
 }
 

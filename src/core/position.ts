@@ -28,8 +28,7 @@ export function printPosition(position: Position): string {
 
 /** Throws `state-corrupted` for anything that `printPosition` would not have written. */
 export function parsePosition(text: string, pipeline: string): Position {
-  const broken = (why: string): LoadError =>
-    new LoadError('state-corrupted', `The stored position of pipeline ${pipeline} ${why}.`)
+  const broken = (why: string): LoadError => new LoadError('state-corrupted', `The stored position of pipeline ${pipeline} ${why}.`)
   let raw: unknown
   try {
     raw = JSON.parse(text)
@@ -51,8 +50,7 @@ export function parsePosition(text: string, pipeline: string): Position {
   if (value['kind'] === 'watermark') {
     if (!textual('value') && value['value'] !== null) throw broken('has no value')
     if ('time' in value && !textual('time')) throw broken('has a broken time')
-    if ('horizon' in value && !(textual('horizon') && /^\d+$/.test(value['horizon'] as string)))
-      throw broken('has a broken horizon')
+    if ('horizon' in value && !(textual('horizon') && /^\d+$/.test(value['horizon'] as string))) throw broken('has a broken horizon')
   } else if (value['kind'] === 'log' && !textual('at')) throw broken('has no place in the log')
   return value as unknown as Position
 }

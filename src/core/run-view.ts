@@ -20,7 +20,18 @@ export interface PipelineView {
 }
 
 export function beginView(pipeline: string): PipelineView {
-  return { pipeline, phase: 'looking', slice: 0, slices: 0, estimatedRows: null, committedRows: 0, committedBytes: 0, rows: 0, bytes: 0, result: null }
+  return {
+    pipeline,
+    phase: 'looking',
+    slice: 0,
+    slices: 0,
+    estimatedRows: null,
+    committedRows: 0,
+    committedBytes: 0,
+    rows: 0,
+    bytes: 0,
+    result: null,
+  }
 }
 
 export function foldEvent(view: PipelineView, event: RunEvent): PipelineView {
@@ -34,7 +45,13 @@ export function foldEvent(view: PipelineView, event: RunEvent): PipelineView {
     case 'phase':
       return { ...view, phase: event.phase }
     case 'committed':
-      return { ...view, committedRows: view.committedRows + event.read, committedBytes: view.committedBytes + view.bytes, rows: 0, bytes: 0 }
+      return {
+        ...view,
+        committedRows: view.committedRows + event.read,
+        committedBytes: view.committedBytes + view.bytes,
+        rows: 0,
+        bytes: 0,
+      }
     case 'retrying':
       return { ...view, phase: 'waiting', rows: 0, bytes: 0 }
     case 'pipeline-finished':

@@ -36,13 +36,7 @@ export function compareTypes(existing: Column, wanted: Column): 'same' | 'fits' 
 }
 
 /** Throws `schema-frozen` or `schema-conflict`, naming table and column. */
-export function planSchema(
-  source: Table,
-  existing: Table | null,
-  name: TableName,
-  policy: SchemaPolicy,
-  rules: TypeRules,
-): SchemaPlan {
+export function planSchema(source: Table, existing: Table | null, name: TableName, policy: SchemaPolicy, rules: TypeRules): SchemaPlan {
   const wanted = source.columns.map((column) => rules.targetColumn(column))
   if (existing === null) {
     const table: Table = { ...source, name, columns: wanted, identity: '' }

@@ -1,5 +1,6 @@
 // Carries out a plan: slice after slice, each staged and then committed together with the position after it.
 
+import type { Stage } from '../contract/target.ts'
 import { chunkSize } from '../core/chunk.ts'
 import { LoadError } from '../core/errors.ts'
 import { invariant } from '../core/invariant.ts'
@@ -7,7 +8,6 @@ import type { RowCounts } from '../core/load.ts'
 import type { ResolvedPipeline } from '../core/pipeline.ts'
 import type { Plan, Step } from '../core/plan.ts'
 import type { State } from '../core/state.ts'
-import type { Stage } from '../contract/target.ts'
 import type { Machinery } from './machinery.ts'
 
 /** What one commit brought. */
@@ -21,14 +21,32 @@ export interface SliceOutcome {
 /** Progress is told at most so often. */
 const PROGRESS_BYTES = 4 * 1024 * 1024
 
-export async function execute(plan: Plan, pipeline: ResolvedPipeline, machinery: Machinery, done: (outcome: SliceOutcome) => void): Promise<void> {
+export async function execute(
+  plan: Plan,
+  pipeline: ResolvedPipeline,
+  machinery: Machinery,
+  done: (outcome: SliceOutcome) => void,
+): Promise<void> {
   let state = plan.from
   for (const [index, step] of plan.steps.entries()) {
-    machinery.emit({ kind: 'slice-started', pipeline: plan.pipeline, slice: index + 1, of: plan.steps.length, estimatedRows: step.slice.estimatedRows })
+    machinery.emit({
+      kind: 'slice-started',
+      pipeline: plan.pipeline,
+      slice: index + 1,
+      of: plan.steps.length,
+      estimatedRows: step.slice.estimatedRows,
+    })
     const outcome = await loadSlice(step, pipeline, state, machinery)
     state = outcome.state
     done(outcome)
-    machinery.emit({ kind: 'committed', pipeline: plan.pipeline, position: state.position, epoch: Number(state.epoch), read: outcome.read, rows: outcome.rows })
+    machinery.emit({
+      kind: 'committed',
+      pipeline: plan.pipeline,
+      position: state.position,
+      epoch: Number(state.epoch),
+      read: outcome.read,
+      rows: outcome.rows,
+    })
     machinery.reach('slice-done')
   }
 }
@@ -43,7 +61,13 @@ async function loadSlice(step: Step, pipeline: ResolvedPipeline, from: State | n
   try {
     const { read, bytes } = await copyChunks(step, pipeline, stage, machinery)
     stopIfAsked(signal)
-    const to: State = { pipeline: pipeline.name, position: slice.upTo, epoch: (from?.epoch ?? 0n) + 1n, fingerprint: load.fingerprint, unswept: sweepCount(step, from) }
+    const to: State = {
+      pipeline: pipeline.name,
+      position: slice.upTo,
+      epoch: (from?.epoch ?? 0n) + 1n,
+      fingerprint: load.fingerprint,
+      unswept: sweepCount(step, from),
+    }
     emit({ kind: 'phase', pipeline: pipeline.name, phase: 'applying' })
     reach('before-commit')
     const rows = await commitUnlessStopped(stage, from, to, read, signal)
@@ -56,13 +80,23 @@ async function loadSlice(step: Step, pipeline: ResolvedPipeline, from: State | n
   }
 }
 
-async function copyChunks({ slice, load }: Step, pipeline: ResolvedPipeline, stage: Stage, machinery: Machinery): Promise<{ read: number; bytes: number }> {
+async function copyChunks(
+  { slice, load }: Step,
+  pipeline: ResolvedPipeline,
+  stage: Stage,
+  machinery: Machinery,
+): Promise<{ read: number; bytes: number }> {
   const { source, emit, reach, settings, signal } = machinery
   let read = 0
   let bytes = 0
   let told = 0
   emit({ kind: 'phase', pipeline: pipeline.name, phase: 'reading' })
-  for await (const chunk of source.read(pipeline, slice, { format: load.format, columns: load.columns, chunkBytes: settings.chunkBytes, signal })) {
+  for await (const chunk of source.read(pipeline, slice, {
+    format: load.format,
+    columns: load.columns,
+    chunkBytes: settings.chunkBytes,
+    signal,
+  })) {
     invariant(chunk.format === load.format, `planned ${load.format}, the source sent ${chunk.format}`)
     reach('chunk-read')
     await stage.write(chunk)

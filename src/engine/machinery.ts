@@ -1,6 +1,6 @@
-import type { Emit } from '../core/event.ts'
 import type { Source } from '../contract/source.ts'
 import type { Target } from '../contract/target.ts'
+import type { Emit } from '../core/event.ts'
 import type { Reach } from './crash-point.ts'
 
 /** What a run works with. */

@@ -1,13 +1,19 @@
 // The only place where a run looks at the world before it acts. After any failure the run looks again; nothing that was
 // known before is trusted.
 
+import type { Source } from '../contract/source.ts'
+import type { Target } from '../contract/target.ts'
 import type { RunRequest } from '../core/head.ts'
 import { type Pipeline, resolvePipeline, selectedTable } from '../core/pipeline.ts'
 import { type Observation, refuseChangedDefinition } from '../core/plan.ts'
-import type { Source } from '../contract/source.ts'
-import type { Target } from '../contract/target.ts'
 
-export async function observe(pipeline: Pipeline, source: Source, target: Target, request: RunRequest, sliceRows: number): Promise<Observation> {
+export async function observe(
+  pipeline: Pipeline,
+  source: Source,
+  target: Target,
+  request: RunRequest,
+  sliceRows: number,
+): Promise<Observation> {
   const [described, seen] = await both(source.describe(pipeline), lookAtTarget(pipeline, target))
   const resolved = resolvePipeline(pipeline, described)
   const sourceTable = selectedTable(resolved, described)

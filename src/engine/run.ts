@@ -39,7 +39,8 @@ export async function runPipeline(pipeline: Pipeline, machinery: Machinery, requ
     const failure = asLoadError(thrown)
     error = { code: failure.code, message: failure.message, hint: failure.hint, where: failure.where }
     status = failure.code === 'state-conflict' ? 'conflict' : progress.slices > 0 ? 'partial' : 'failed'
-    if (failure.code === 'bug') machinery.emit({ kind: 'warning', pipeline: pipeline.name, code: 'bug', message: failure.stack ?? failure.message })
+    if (failure.code === 'bug')
+      machinery.emit({ kind: 'warning', pipeline: pipeline.name, code: 'bug', message: failure.stack ?? failure.message })
   }
   const result: PipelineResult = {
     pipeline: pipeline.name,
@@ -91,7 +92,13 @@ async function attemptOnce(pipeline: Pipeline, machinery: Machinery, request: Ru
   progress.to = progress.slices === 0 ? (now.from?.position ?? null) : progress.to
   emit({ kind: 'planned', pipeline: pipeline.name, plan: now })
   reach('planned')
-  if (now.waiting > 0) emit({ kind: 'warning', pipeline: pipeline.name, code: 'future-rows', message: `${now.waiting} rows are dated in the future and wait.` })
+  if (now.waiting > 0)
+    emit({
+      kind: 'warning',
+      pipeline: pipeline.name,
+      code: 'future-rows',
+      message: `${now.waiting} rows are dated in the future and wait.`,
+    })
   if (now.steps.length === 0) {
     if (now.from !== null && now.late.mode === 'bound' && progress.slices === 0) await target.noteQuietRun(now.from)
     if (progress.slices > 0) return 'loaded'

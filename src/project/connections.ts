@@ -22,7 +22,8 @@ export class Connections {
   source(name: string): Promise<Source> {
     return once(this.#sources, name, async () => {
       const { connector, config, at } = await this.#connector(name)
-      if (connector.source === undefined) throw new LoadError('bad-project', `${at}: a ${connector.name} connection can't be a source.`, { where: at })
+      if (connector.source === undefined)
+        throw new LoadError('bad-project', `${at}: a ${connector.name} connection can't be a source.`, { where: at })
       return connector.source(config, name)
     })
   }
@@ -30,7 +31,8 @@ export class Connections {
   target(name: string): Promise<Target> {
     return once(this.#targets, name, async () => {
       const { connector, config, at } = await this.#connector(name)
-      if (connector.target === undefined) throw new LoadError('bad-project', `${at}: a ${connector.name} connection can't be a target.`, { where: at })
+      if (connector.target === undefined)
+        throw new LoadError('bad-project', `${at}: a ${connector.name} connection can't be a target.`, { where: at })
       return connector.target(config, name)
     })
   }
@@ -51,7 +53,14 @@ export class Connections {
   async close(): Promise<void> {
     const open = [...this.#sources.values(), ...this.#targets.values()]
     // A connection that never opened has nothing to close.
-    await Promise.all(open.map((one) => one.then((end) => end.close(), () => {})))
+    await Promise.all(
+      open.map((one) =>
+        one.then(
+          (end) => end.close(),
+          () => {},
+        ),
+      ),
+    )
   }
 }
 

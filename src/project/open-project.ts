@@ -11,7 +11,7 @@ import type { Finding } from '../contract/source.ts'
 import { LoadError } from '../core/errors.ts'
 import type { Emit, PipelineResult } from '../core/event.ts'
 import { ORDINARY_RUN, type RunRequest } from '../core/head.ts'
-import { type Pipeline, type ResolvedPipeline, resolvePipeline, selectedTable, fingerprint } from '../core/pipeline.ts'
+import { fingerprint, type Pipeline, type ResolvedPipeline, resolvePipeline, selectedTable } from '../core/pipeline.ts'
 import { type Observation, type Plan, plan } from '../core/plan.ts'
 import { type Position, samePosition, watermarkOf } from '../core/position.ts'
 import type { HistoryRow, State, StateRow } from '../core/state.ts'
@@ -44,7 +44,10 @@ export interface OpenProjectOptions {
 
 /** Opens a project file or a defined project; throws `missing-project`, `bad-project`, `shared-target`. Connects to nothing yet. */
 export async function openProject(project: string | Project | null = null, options: OpenProjectOptions = {}): Promise<OpenProject> {
-  const loaded = typeof project === 'string' || project === null ? await loadProject(project, options.env === undefined ? {} : { env: options.env }) : project
+  const loaded =
+    typeof project === 'string' || project === null
+      ? await loadProject(project, options.env === undefined ? {} : { env: options.env })
+      : project
   return new OpenProject(loaded, options)
 }
 
@@ -61,11 +64,20 @@ export class OpenProject {
 
   /** The pipelines of these names, wildcards expanded; none named: all. Throws `unknown-pipeline`. */
   async pipelines(names: readonly string[] = []): Promise<readonly Pipeline[]> {
-    const wanted = this.project.pipelines.filter((pipeline) => names.length === 0 || names.some((name) => name === pipeline.name || (isWildcard(pipeline) && name.startsWith(`${pipeline.name}/`))))
+    const wanted = this.project.pipelines.filter(
+      (pipeline) =>
+        names.length === 0 ||
+        names.some((name) => name === pipeline.name || (isWildcard(pipeline) && name.startsWith(`${pipeline.name}/`))),
+    )
     const expanded: Pipeline[] = []
     for (const pipeline of wanted) {
       if (!isWildcard(pipeline)) expanded.push(pipeline)
-      else expanded.push(...(await this.#expand(pipeline)).filter((one) => names.length === 0 || names.includes(pipeline.name) || names.includes(one.name)))
+      else
+        expanded.push(
+          ...(await this.#expand(pipeline)).filter(
+            (one) => names.length === 0 || names.includes(pipeline.name) || names.includes(one.name),
+          ),
+        )
     }
     for (const name of names) this.#refuseUnknown(name, expanded)
     requireOwnTargets(this.project, expanded)
@@ -74,7 +86,8 @@ export class OpenProject {
 
   async #expand(template: WildcardPipeline): Promise<readonly Pipeline[]> {
     const source = await this.#connections.source(template.source.connection)
-    if (source.list === undefined) throw new LoadError('bad-project', `Pipeline ${template.name} has a wildcard, but its source can't list tables.`)
+    if (source.list === undefined)
+      throw new LoadError('bad-project', `Pipeline ${template.name} has a wildcard, but its source can't list tables.`)
     const tables = await source.list()
     return expandWildcard(template, tables)
   }
@@ -83,7 +96,9 @@ export class OpenProject {
     if (found.some((pipeline) => pipeline.name === name || pipeline.name.startsWith(`${name}/`))) return
     const known = this.project.pipelines.map((pipeline) => pipeline.name)
     const near = nearest(name, known)
-    throw new LoadError('unknown-pipeline', `There is no pipeline "${name}".`, { hint: near === null ? `There are: ${known.join(', ')}.` : `Did you mean "${near}"?` })
+    throw new LoadError('unknown-pipeline', `There is no pipeline "${name}".`, {
+      hint: near === null ? `There are: ${known.join(', ')}.` : `Did you mean "${near}"?`,
+    })
   }
 
   /** Brings pipelines up to date, one after the other. A failed one does not keep the others from loading. */
@@ -101,8 +116,15 @@ export class OpenProject {
 
   async #runOne(pipeline: Pipeline, request: RunRequest, emit: Emit, signal: AbortSignal): Promise<PipelineResult> {
     const runId = randomUUID()
-    const [source, target] = await Promise.all([this.#connections.source(pipeline.source.connection), this.#connections.target(pipeline.target.connection)])
-    const result = await runPipeline(pipeline, { source, target, signal, emit, runId, reach: crashPointFromEnvironment(), settings: this.#settings }, request)
+    const [source, target] = await Promise.all([
+      this.#connections.source(pipeline.source.connection),
+      this.#connections.target(pipeline.target.connection),
+    ])
+    const result = await runPipeline(
+      pipeline,
+      { source, target, signal, emit, runId, reach: crashPointFromEnvironment(), settings: this.#settings },
+      request,
+    )
     return result.error === null ? result : { ...result, error: place(this.project, pipeline, result.error) }
   }
 
@@ -118,7 +140,10 @@ export class OpenProject {
   }
 
   async ends(pipeline: Pipeline) {
-    const [source, target] = await Promise.all([this.#connections.source(pipeline.source.connection), this.#connections.target(pipeline.target.connection)])
+    const [source, target] = await Promise.all([
+      this.#connections.source(pipeline.source.connection),
+      this.#connections.target(pipeline.target.connection),
+    ])
     return { source, target }
   }
 
@@ -164,7 +189,13 @@ export class OpenProject {
     const { resolved, table, selected } = await this.#described(pipeline)
     const [from, targetTable] = [await target.readState(pipeline.name), await target.describe(pipeline.target.table)]
     const position = await source.positionAt(resolved, table, value)
-    const to: State = { pipeline: pipeline.name, position, epoch: (from?.epoch ?? 0n) + 1n, fingerprint: fingerprint(resolved, selected), unswept: 0 }
+    const to: State = {
+      pipeline: pipeline.name,
+      position,
+      epoch: (from?.epoch ?? 0n) + 1n,
+      fingerprint: fingerprint(resolved, selected),
+      unswept: 0,
+    }
     const stage = await target.begin({
       pipeline: pipeline.name,
       runId: randomUUID(),
@@ -221,7 +252,8 @@ export class OpenProject {
       } catch (error) {
         if (!(error instanceof LoadError)) throw error
         const { code, message, hint } = place(this.project, pipeline, error)
-        if (!findings.some((one) => one.code === code && one.severity === 'error')) findings.push({ severity: 'error', code, message, hint })
+        if (!findings.some((one) => one.code === code && one.severity === 'error'))
+          findings.push({ severity: 'error', code, message, hint })
       }
     }
     return findings

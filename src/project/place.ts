@@ -20,5 +20,10 @@ export function place(project: Project, pipeline: Pipeline, error: ErrorReport):
   const field = FIELDS[error.code]
   if (field === undefined) return error
   const at = project.place(['pipelines', pipeline.name, ...field])
-  return { code: error.code, message: error.message, hint: error.hint, where: error.where === null || error.where === at ? at : `${at}, ${error.where}` }
+  return {
+    code: error.code,
+    message: error.message,
+    hint: error.hint,
+    where: error.where === null || error.where === at ? at : `${at}, ${error.where}`,
+  }
 }

@@ -43,7 +43,11 @@ export function planJson(plan: Plan, explain?: (load: Load) => readonly string[]
       format: load.format,
       table: printTableName(load.table.name),
       creates: load.creates,
-      changes: load.changes.map((change) => (change.kind === 'create-table' ? { kind: change.kind } : { kind: change.kind, column: change.column.name, type: change.column.native })),
+      changes: load.changes.map((change) =>
+        change.kind === 'create-table'
+          ? { kind: change.kind }
+          : { kind: change.kind, column: change.column.name, type: change.column.native },
+      ),
       after: slice.after,
       up_to: slice.upTo,
       reads: slice.range,
@@ -66,10 +70,30 @@ export function watermarkJson(pipeline: string, pattern: string, state: StateRow
 }
 
 export function historyJson(pipeline: string, rows: readonly HistoryRow[]) {
-  return { pipeline, history: rows.map((row) => ({ epoch: row.epoch, from: row.from, to: row.to, rows: row.rows, at: row.at, run_id: row.runId, cause: row.cause })) }
+  return {
+    pipeline,
+    history: rows.map((row) => ({
+      epoch: row.epoch,
+      from: row.from,
+      to: row.to,
+      rows: row.rows,
+      at: row.at,
+      run_id: row.runId,
+      cause: row.cause,
+    })),
+  }
 }
 
 export function statusJson(pipeline: string, pattern: string, state: StateRow | null, lagSeconds: number | null) {
   const position: Position | null = state?.position ?? null
-  return { pipeline, pattern, position, lag: lagSeconds, last_run: state?.lastRunAt ?? null, records_processed: state?.recordsProcessed ?? null, epoch: state?.epoch ?? 0n, partitions: null }
+  return {
+    pipeline,
+    pattern,
+    position,
+    lag: lagSeconds,
+    last_run: state?.lastRunAt ?? null,
+    records_processed: state?.recordsProcessed ?? null,
+    epoch: state?.epoch ?? 0n,
+    partitions: null,
+  }
 }

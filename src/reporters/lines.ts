@@ -1,7 +1,7 @@
 // Events as plain lines, for a pipe or a log file: nothing moves, nothing is coloured.
 
 import type { RunEvent } from '../core/event.ts'
-import { holdText, count } from '../core/plan-text.ts'
+import { count, holdText } from '../core/plan-text.ts'
 import { beginView, foldEvent, type PipelineView, progressLine, resultLine } from '../core/run-view.ts'
 
 const SAY_EVERY_MS = 10_000
@@ -20,10 +20,16 @@ export function linesReporter(write: (line: string) => void, now: () => number, 
     switch (event.kind) {
       case 'planned':
         for (const hold of event.plan.heldBy) if (verbose) write(`${event.pipeline}  the watermark is held by ${holdText(hold)}`)
-        if (verbose) write(`${event.pipeline}  ${count(event.plan.steps.length, 'slice')} to load; late rows: ${event.plan.late.mode} (${event.plan.late.reason})`)
+        if (verbose)
+          write(
+            `${event.pipeline}  ${count(event.plan.steps.length, 'slice')} to load; late rows: ${event.plan.late.mode} (${event.plan.late.reason})`,
+          )
         break
       case 'slice-started':
-        if (verbose || event.of > 1) write(`${event.pipeline}  slice ${event.slice} of ${event.of}${event.estimatedRows === null ? '' : `, about ${count(event.estimatedRows, 'row')}`}`)
+        if (verbose || event.of > 1)
+          write(
+            `${event.pipeline}  slice ${event.slice} of ${event.of}${event.estimatedRows === null ? '' : `, about ${count(event.estimatedRows, 'row')}`}`,
+          )
         break
       case 'warning':
         write(`${event.pipeline}  ${event.message}`)

@@ -22,7 +22,7 @@ export function terminalReporter(screen: Screen): (event: RunEvent) => void {
   const draw = (): void => {
     if (view === null || screen.now() - drawn < REDRAW_MS) return
     drawn = screen.now()
-    screen.write(CLEAR + fit(progressLine(view, (screen.now() - began) / 1000), screen.columns))
+    screen.write(CLEAR + shortened(progressLine(view, (screen.now() - began) / 1000), screen.columns))
   }
   return (event) => {
     if (event.kind === 'pipeline-started') {
@@ -32,7 +32,9 @@ export function terminalReporter(screen: Screen): (event: RunEvent) => void {
     if (view !== null) view = foldEvent(view, event)
     if (event.kind === 'warning') screen.write(`${CLEAR}${screen.color.dim(`${event.pipeline}  ${event.message}`)}\n`)
     else if (event.kind === 'retrying')
-      screen.write(`${CLEAR}${screen.color.dim(`${event.pipeline}  ${event.message} Trying again in ${event.waitSeconds.toFixed(1)} s.`)}\n`)
+      screen.write(
+        `${CLEAR}${screen.color.dim(`${event.pipeline}  ${event.message} Trying again in ${event.waitSeconds.toFixed(1)} s.`)}\n`,
+      )
     else if (event.kind === 'pipeline-finished') {
       const mark = event.result.error === null ? screen.color.good('✓') : screen.color.bad('✗')
       screen.write(`${CLEAR}${mark} ${resultLine(event.result)}\n`)
@@ -42,6 +44,6 @@ export function terminalReporter(screen: Screen): (event: RunEvent) => void {
 }
 
 /** A line that wraps could not be redrawn. */
-export function fit(line: string, columns: number): string {
+function shortened(line: string, columns: number): string {
   return line.length < columns ? line : `${line.slice(0, Math.max(columns - 2, 1))}…`
 }

@@ -2,9 +2,9 @@
 // scripts that people have; such a table is adopted. The compare-and-set on `epoch` is the whole fence between rival runs.
 
 import { LoadError } from '../core/errors.ts'
+import type { RowCounts } from '../core/load.ts'
 import { parsePosition, printPosition, type WatermarkPosition } from '../core/position.ts'
 import type { Cause, HistoryRow, State, StateRow } from '../core/state.ts'
-import type { RowCounts } from '../core/load.ts'
 import type { Dialect } from './dialect.ts'
 
 export const WATERMARKS = 'pipeline_watermarks'
@@ -88,7 +88,8 @@ const cell = (row: Cells, name: string): string | null => (row[name] === null ||
 /** Throws `state-corrupted`, `state-newer`. */
 export function stateFrom(pipeline: string, row: Cells): StateRow {
   const format = Number(cell(row, 'state_format') ?? STATE_FORMAT)
-  if (format > STATE_FORMAT) throw new LoadError('state-newer', `The state of pipeline ${pipeline} has format ${format}; this tidemark knows ${STATE_FORMAT}.`)
+  if (format > STATE_FORMAT)
+    throw new LoadError('state-newer', `The state of pipeline ${pipeline} has format ${format}; this tidemark knows ${STATE_FORMAT}.`)
   const stored = cell(row, 'position')
   const lastWatermark = cell(row, 'last_watermark')
   const epoch = cell(row, 'epoch') ?? '0'
@@ -141,9 +142,33 @@ export function stateParameters(from: State | null, to: State, runId: string): r
     : [to.pipeline, position, String(to.epoch), to.fingerprint, to.unswept, time, String(from.epoch)]
 }
 
-export function historyParameters(from: State | null, to: State, rowsRead: number, rows: RowCounts, cause: Cause, seconds: number, runId: string): readonly Parameter[] {
+export function historyParameters(
+  from: State | null,
+  to: State,
+  rowsRead: number,
+  rows: RowCounts,
+  cause: Cause,
+  seconds: number,
+  runId: string,
+): readonly Parameter[] {
   const before = from === null ? null : printPosition(from.position)
-  return [to.pipeline, String(to.epoch), before, printPosition(to.position), cause, rowsRead, rows.inserted, rows.updated, rows.deleted, rows.unchanged, rows.deduplicated, rows.quarantined, rows.rescued, seconds, runId]
+  return [
+    to.pipeline,
+    String(to.epoch),
+    before,
+    printPosition(to.position),
+    cause,
+    rowsRead,
+    rows.inserted,
+    rows.updated,
+    rows.deleted,
+    rows.unchanged,
+    rows.deduplicated,
+    rows.quarantined,
+    rows.rescued,
+    seconds,
+    runId,
+  ]
 }
 
 /** Rows that changed the target, which is what `records_processed` counts. */
@@ -152,5 +177,8 @@ export function movedRows(rows: RowCounts): number {
 }
 
 export function conflict(pipeline: string): LoadError {
-  return new LoadError('state-conflict', `Another run moved pipeline ${pipeline} while this one was loading; nothing of this run was written.`)
+  return new LoadError(
+    'state-conflict',
+    `Another run moved pipeline ${pipeline} while this one was loading; nothing of this run was written.`,
+  )
 }

@@ -24,7 +24,10 @@ export interface WatermarkUpdate {
 export async function getWatermark(target: Queryable, name: string): Promise<string | null> {
   const { rows: found } = await target.query('SELECT to_regclass($1) AS t', [WATERMARKS])
   if (found[0]?.['t'] == null) return null
-  const { rows } = await target.query(`SELECT w.*, CAST(w.last_watermark AS TEXT) AS last_watermark FROM ${WATERMARKS} AS w WHERE pipeline_name = $1`, [name])
+  const { rows } = await target.query(
+    `SELECT w.*, CAST(w.last_watermark AS TEXT) AS last_watermark FROM ${WATERMARKS} AS w WHERE pipeline_name = $1`,
+    [name],
+  )
   const [row] = rows
   if (row === undefined) return null
   const { position } = stateFrom(name, row)
@@ -37,7 +40,9 @@ export async function getWatermark(target: Queryable, name: string): Promise<str
  */
 export async function updateWatermark(transaction: Queryable, name: string, { from, to, count }: WatermarkUpdate): Promise<void> {
   if (typeof to !== 'string' || (from !== null && typeof from !== 'string'))
-    throw new LoadError('bad-usage', 'A watermark is text, exactly as the source prints it.', { hint: 'Select it with ::text; a Date loses microseconds.' })
+    throw new LoadError('bad-usage', 'A watermark is text, exactly as the source prints it.', {
+      hint: 'Select it with ::text; a Date loses microseconds.',
+    })
   await refuseOutsideTransaction(transaction)
   for (const statement of makeTable()) await transaction.query(statement)
   const seen = await getWatermark(transaction, name)
@@ -56,7 +61,10 @@ export async function updateWatermark(transaction: Queryable, name: string, { fr
            VALUES ($1, $2, 1, now() AT TIME ZONE 'UTC', $3::bigint, ${utc}) ON CONFLICT DO NOTHING`,
           values,
         )
-      : await transaction.query(`UPDATE ${WATERMARKS} SET ${set} WHERE pipeline_name = $1 AND coalesce(position::jsonb ->> 'value', last_watermark::text) = $5`, [...values, from])
+      : await transaction.query(
+          `UPDATE ${WATERMARKS} SET ${set} WHERE pipeline_name = $1 AND coalesce(position::jsonb ->> 'value', last_watermark::text) = $5`,
+          [...values, from],
+        )
   if (rowCount !== 1) throw conflict
 }
 
@@ -68,6 +76,9 @@ function makeTable(): readonly string[] {
 /** Inside a transaction two statements share their start; outside, each has its own. */
 async function refuseOutsideTransaction(transaction: Queryable): Promise<void> {
   const begun = async (): Promise<unknown> => (await transaction.query('SELECT transaction_timestamp()::text AS at')).rows[0]?.['at']
-  if ((await begun()) === (await begun())) return
-  throw new LoadError('bad-usage', 'updateWatermark works only inside an open transaction, together with the rows.', { hint: 'BEGIN on the same client, write the rows, call updateWatermark, COMMIT.' })
+  const first = await begun()
+  if (first === (await begun())) return
+  throw new LoadError('bad-usage', 'updateWatermark works only inside an open transaction, together with the rows.', {
+    hint: 'BEGIN on the same client, write the rows, call updateWatermark, COMMIT.',
+  })
 }

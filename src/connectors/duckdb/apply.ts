@@ -4,8 +4,8 @@
 import { LoadError } from '../../core/errors.ts'
 import { type Load, NO_ROWS, type RowCounts } from '../../core/load.ts'
 import { type Apply, applyStatements, countRescued, dropDuplicates } from '../../sql/apply.ts'
-import type { Connection } from './database.ts'
 import { identifier } from '../../sql/quote.ts'
+import type { Connection } from './database.ts'
 import { DUCKDB } from './dialect.ts'
 
 /** Rows went straight into the table: one that nobody else sees yet, or one that only grows. */

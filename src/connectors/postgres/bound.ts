@@ -2,9 +2,9 @@
 // the snapshot from which rows are read; the order of the two statements matters, and is explained at each.
 
 import type { Hold } from '../../core/head.ts'
+import { literal } from '../../sql/quote.ts'
 import type { Cursor } from './cursor.ts'
 import type { PostgresTable } from './describe.ts'
-import { literal } from '../../sql/quote.ts'
 import type { Session } from './session.ts'
 
 /** Below it everything is committed. `bound` null: nothing can be said while someone holds. */
@@ -50,7 +50,10 @@ export async function safeBound(session: Session, cursor: Cursor, table: Postgre
 async function preparedWriters(session: Session, table: PostgresTable): Promise<readonly Hold[]> {
   const rows =
     table.oids.length > 0
-      ? await session.query(`SELECT DISTINCT virtualtransaction FROM pg_locks WHERE relation = ANY ($1::oid[]) AND mode = 'RowExclusiveLock' AND pid IS NULL`, [`{${table.oids.join(',')}}`])
+      ? await session.query(
+          `SELECT DISTINCT virtualtransaction FROM pg_locks WHERE relation = ANY ($1::oid[]) AND mode = 'RowExclusiveLock' AND pid IS NULL`,
+          [`{${table.oids.join(',')}}`],
+        )
       : await session.query(`SELECT transaction FROM pg_prepared_xacts WHERE database = current_database()`)
   return rows.map(() => ({ kind: 'prepared-transaction', pid: null, application: null, ageSeconds: null }))
 }

@@ -52,7 +52,8 @@ export function readType(type: CatalogType): { type: DataType; native: string } 
   if (type.kind === 'e') return { type: { kind: 'text' }, native: 'text' }
   if (type.elementKind !== null && !type.elementBuiltin)
     return { type: { kind: 'other', native: type.formatted }, native: type.elementKind === 'e' ? 'text[]' : 'text' }
-  if (!type.builtin || !type.hasBinary || type.name.startsWith('reg')) return { type: { kind: 'other', native: type.formatted }, native: 'text' }
+  if (!type.builtin || !type.hasBinary || type.name.startsWith('reg'))
+    return { type: { kind: 'other', native: type.formatted }, native: 'text' }
   if (type.name === 'numeric') return { type: decimalType(type.modifier), native: type.formatted }
   return { type: SIMPLE[type.name] ?? { kind: 'other', native: type.formatted }, native: type.formatted }
 }
@@ -119,7 +120,10 @@ export function selectForColumns(column: Column, wanted: Column): string {
 /** A length would cut what does not fit; left out, the target's column refuses it. */
 export function withoutModifier(type: string): string {
   // `character` and `bit` alone mean a length of one.
-  return type.replace(/\(\s*-?\d+(?:\s*,\s*-?\d+)?\s*\)/, '').replace(/^character$/, 'bpchar').replace(/^bit$/, 'bit varying')
+  return type
+    .replace(/\(\s*-?\d+(?:\s*,\s*-?\d+)?\s*\)/, '')
+    .replace(/^character$/, 'bpchar')
+    .replace(/^bit$/, 'bit varying')
 }
 
 export const POSTGRES_TYPES: TypeRules = {
@@ -144,10 +148,17 @@ function lengthVerdict(existing: Column, wanted: Column): 'fits' | 'widen' | nul
 }
 
 function textVerdict(existing: Column, wanted: Column): 'fits' | 'widen' | 'conflict' {
-  if (existing.native === 'numeric' && (wanted.type.kind === 'decimal' || wanted.type.kind === 'integer' || wanted.native?.startsWith('numeric'))) return 'fits'
-  if (wanted.native === 'numeric' && (existing.type.kind === 'decimal' || existing.type.kind === 'integer' || existing.native?.startsWith('numeric'))) return 'widen'
+  if (
+    existing.native === 'numeric' &&
+    (wanted.type.kind === 'decimal' || wanted.type.kind === 'integer' || wanted.native?.startsWith('numeric'))
+  )
+    return 'fits'
+  if (
+    wanted.native === 'numeric' &&
+    (existing.type.kind === 'decimal' || existing.type.kind === 'integer' || existing.native?.startsWith('numeric'))
+  )
+    return 'widen'
   // Text holds the text of anything, exactly as its own database prints it.
   if (existing.native === 'text') return 'fits'
   return 'conflict'
 }
-

@@ -10,7 +10,13 @@ export interface PostgresConfig {
   readonly database: string
   readonly user: string
   readonly password: string | null
-  readonly tls: { readonly mode: TlsMode; readonly ca: string | null; readonly cert: string | null; readonly key: string | null; readonly serverName: string | null }
+  readonly tls: {
+    readonly mode: TlsMode
+    readonly ca: string | null
+    readonly cert: string | null
+    readonly key: string | null
+    readonly serverName: string | null
+  }
   readonly connectTimeoutSeconds: number
   readonly applicationName: string
   readonly stateSchema: string | null
@@ -25,7 +31,8 @@ export function parsePostgresConfig(raw: unknown): PostgresConfig {
   const fromUrl = typeof options['url'] === 'string' ? parseUrl(options['url']) : {}
   const text = (name: string): string | null => (typeof options[name] === 'string' ? (options[name] as string) : null)
   const given = { ...fromUrl }
-  for (const name of ['host', 'database', 'user', 'password', 'application_name'] as const) if (text(name) !== null) given[name] = text(name) ?? ''
+  for (const name of ['host', 'database', 'user', 'password', 'application_name'] as const)
+    if (text(name) !== null) given[name] = text(name) ?? ''
   if (typeof options['port'] === 'number') given['port'] = String(options['port'])
   const host = given['host'] || 'localhost'
   const user = given['user'] || process.env['PGUSER'] || process.env['USER'] || 'postgres'
@@ -64,7 +71,10 @@ function parseUrl(text: string): Record<string, string> {
   for (const [name, value] of url.searchParams) {
     if (name === 'host') given['host'] = value
     else if (URL_PARAMETERS.has(name)) set(name, value)
-    else throw new LoadError('bad-project', `The url has an unknown parameter "${name}"; allowed are ${[...URL_PARAMETERS].join(', ')}.`, { where: 'url' })
+    else
+      throw new LoadError('bad-project', `The url has an unknown parameter "${name}"; allowed are ${[...URL_PARAMETERS].join(', ')}.`, {
+        where: 'url',
+      })
   }
   return given
 }

@@ -77,7 +77,8 @@ export class CopyOut implements Submittable, AsyncIterable<BytesChunk> {
         this.#headBytes += taken
         at += taken
         if (this.#headBytes < 5) break
-        if (this.#head[0] === COPY_DONE || this.#head[0] === ERROR_RESPONSE) return this.#handBack(Buffer.concat([this.#head, data.subarray(at)]))
+        if (this.#head[0] === COPY_DONE || this.#head[0] === ERROR_RESPONSE)
+          return this.#handBack(Buffer.concat([this.#head, data.subarray(at)]))
         this.#beginMessage()
       }
       const end = Math.min(at + this.#bodyLeft, data.length)

@@ -4,10 +4,10 @@ import { LoadError } from '../../core/errors.ts'
 import { printSource, type ResolvedPipeline } from '../../core/pipeline.ts'
 import type { WatermarkPosition } from '../../core/position.ts'
 import { columnNamed } from '../../core/table.ts'
-import type { PostgresTable } from './describe.ts'
 import { identifier, literal } from '../../sql/quote.ts'
-import type { Session } from './session.ts'
 import type { PostgresColumn } from './column-types.ts'
+import type { PostgresTable } from './describe.ts'
+import type { Session } from './session.ts'
 
 export interface Cursor {
   readonly name: string
@@ -29,7 +29,10 @@ export function cursorOf(pipeline: ResolvedPipeline, table: PostgresTable): Curs
   if (column === undefined) throw new LoadError('missing-column', `${printSource(pipeline)} has no column "${pipeline.cursor}".`)
   const family = familyOf(column)
   if (family === null)
-    throw new LoadError('unusable-cursor', `Cursor "${column.name}" of ${printSource(pipeline)} is ${column.declared}; its values have no order that can be relied on.`)
+    throw new LoadError(
+      'unusable-cursor',
+      `Cursor "${column.name}" of ${printSource(pipeline)} is ${column.declared}; its values have no order that can be relied on.`,
+    )
   return {
     name: column.name,
     column: identifier(column.name),
@@ -70,11 +73,17 @@ function withoutPrecision(declared: string): string {
  * already, without zone) the value is made in the same way, backwards.
  */
 export async function position(session: Session, cursor: Cursor, value: string): Promise<WatermarkPosition> {
-  const [row] = await session.query(`SELECT ${cursorLiteral(cursor, value)}::text AS value, ${utc(cursor, cursorLiteral(cursor, value))} AS time`)
+  const [row] = await session.query(
+    `SELECT ${cursorLiteral(cursor, value)}::text AS value, ${utc(cursor, cursorLiteral(cursor, value))} AS time`,
+  )
   return watermark(row?.['value'] ?? value, row?.['time'] ?? null)
 }
 
-export function watermark(value: string | null, time: string | null, rest: { horizon?: string | undefined; unswept?: number | undefined } = {}): WatermarkPosition {
+export function watermark(
+  value: string | null,
+  time: string | null,
+  rest: { horizon?: string | undefined; unswept?: number | undefined } = {},
+): WatermarkPosition {
   return {
     kind: 'watermark',
     value,

@@ -3,8 +3,8 @@
 import { LoadError } from '../../core/errors.ts'
 import { printTableName, type Table, type TableName } from '../../core/table.ts'
 import { tableIdentifier } from '../../sql/quote.ts'
-import type { Row, Session } from './session.ts'
 import { type PostgresColumn, readType } from './column-types.ts'
+import type { Row, Session } from './session.ts'
 
 /** What only this connector needs to know of a source or target table. */
 export interface PostgresTable extends Table {
@@ -62,7 +62,10 @@ export async function findTable(session: Session, name: TableName): Promise<stri
   const rows =
     name.schema === null
       ? await session.query('SELECT to_regclass($1)::oid AS oid', [tableIdentifier(name)])
-      : await session.query('SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2', [name.schema, name.name])
+      : await session.query(
+          'SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2',
+          [name.schema, name.name],
+        )
   return rows[0]?.['oid'] ?? null
 }
 
@@ -101,7 +104,9 @@ export async function describeIfThere(session: Session, name: TableName): Promis
 function tableFrom(session: Session, name: TableName, relation: Row, columnRows: readonly Row[]): PostgresTable {
   const version = Number(relation['version'])
   if (version < 120000)
-    throw new LoadError('unsupported-server', `${session.what} is PostgreSQL ${Math.trunc(version / 10000)}; the oldest supported is 12.`, { where: session.what })
+    throw new LoadError('unsupported-server', `${session.what} is PostgreSQL ${Math.trunc(version / 10000)}; the oldest supported is 12.`, {
+      where: session.what,
+    })
   const full = { schema: relation['schema'] ?? null, name: relation['name'] ?? name.name }
   refuseUnreadable(session, full, relation, columnRows)
   const key = split(relation['key'])
@@ -125,12 +130,18 @@ function tableFrom(session: Session, name: TableName, relation: Row, columnRows:
 function refuseUnreadable(session: Session, name: TableName, relation: Row, columns: readonly Row[]): void {
   const role = tableIdentifier({ schema: null, name: relation['role'] ?? '' })
   const refuse = (what: string, grant: string): LoadError =>
-    new LoadError('missing-privilege', `Role ${relation['role']} may not ${what} in ${session.what}.`, { hint: `As its owner: ${grant} TO ${role};`, where: session.what })
+    new LoadError('missing-privilege', `Role ${relation['role']} may not ${what} in ${session.what}.`, {
+      hint: `As its owner: ${grant} TO ${role};`,
+      where: session.what,
+    })
   if (relation['usable'] === 'f')
     throw refuse(`use schema "${name.schema}"`, `GRANT USAGE ON SCHEMA ${tableIdentifier({ schema: null, name: name.schema ?? '' })}`)
   const unreadable = columns.filter((column) => column['readable'] === 'f')
   if (relation['readable'] === 'f' && unreadable.length > 0)
-    throw refuse(`read ${unreadable.length === columns.length ? '' : `column "${unreadable[0]?.['name']}" of `}table ${printTableName(name)}`, `GRANT SELECT ON ${tableIdentifier(name)}`)
+    throw refuse(
+      `read ${unreadable.length === columns.length ? '' : `column "${unreadable[0]?.['name']}" of `}table ${printTableName(name)}`,
+      `GRANT SELECT ON ${tableIdentifier(name)}`,
+    )
 }
 
 function columnFrom(row: Row): PostgresColumn {
@@ -206,4 +217,3 @@ export async function describeQuery(session: Session, query: string, key: readon
 export function relation(table: TableName | null, query: string | null): string {
   return table === null ? `(${query ?? ''}\n) AS q` : tableIdentifier(table)
 }
-

@@ -56,7 +56,8 @@ export function postgresError(thrown: unknown, what: string, side: 'source' | 't
     return new LoadError('unreachable', `Cannot reach ${what}: ${message}.`, at)
   if (SOCKET_LOST.has(code) || /terminated|not queryable|ended|timeout/.test(message))
     return new LoadError('connection-lost', `The connection to ${what} broke: ${message}.`, at)
-  if (/SASL|SCRAM|password|authentication/i.test(message)) return new LoadError('authentication-failed', `Cannot log in to ${what}: ${message}.`, at)
+  if (/SASL|SCRAM|password|authentication/i.test(message))
+    return new LoadError('authentication-failed', `Cannot log in to ${what}: ${message}.`, at)
   return new LoadError(side === 'source' ? 'source-failed' : 'target-failed', `${what}: ${message}.`, at)
 }
 
@@ -78,7 +79,7 @@ function valueRefused(error: DriverError, state: string, at: { where: string; ca
     '22003': 'a number is out of range',
     '22008': 'a date or time is out of range',
     '22021': 'a text has bytes that its encoding does not allow',
-    '22P05': 'a text has a character that the target can\'t store',
+    '22P05': "a text has a character that the target can't store",
   }
   const why = words[state] ?? 'a value does not fit its type'
   const columnText = column === undefined ? '' : ` in column ${column.startsWith('"') ? column : `"${column}"`}`

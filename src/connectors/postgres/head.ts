@@ -28,7 +28,13 @@ interface Look {
   readonly repeatable: boolean
 }
 
-export async function readHead(session: Session, pipeline: ResolvedPipeline, table: PostgresTable, state: State | null, request: RunRequest): Promise<Head> {
+export async function readHead(
+  session: Session,
+  pipeline: ResolvedPipeline,
+  table: PostgresTable,
+  state: State | null,
+  request: RunRequest,
+): Promise<Head> {
   const cursor = cursorOf(pipeline, table)
   const position = state?.position.kind === 'watermark' ? state.position : null
   const look: Look = { session, pipeline, table, cursor, state, position, request, repeatable: isRepeatable(pipeline.write) }
@@ -84,7 +90,9 @@ async function readLimits(look: Look, late: LatePlan): Promise<Limits> {
   const nextHorizon = !sweepable && late.mode !== 'xid8' ? undefined : swept || position?.horizon === undefined ? horizon : position.horizon
   const startAt = pipeline.start === null ? null : (await positionOf(session, cursor, pipeline.start)).value
   const xid8Since: ChangedSince | null =
-    pipeline.lateRows.kind === 'xid8' ? { column: pipeline.lateRows.column, horizon: first ? '0' : (position?.horizon ?? '0'), before: repeatable ? null : horizon } : null
+    pipeline.lateRows.kind === 'xid8'
+      ? { column: pipeline.lateRows.column, horizon: first ? '0' : (position?.horizon ?? '0'), before: repeatable ? null : horizon }
+      : null
   return {
     now: edge.now,
     heldBy: value.clockBehind ? [...edge.heldBy, { kind: 'clock', pid: null, application: null, ageSeconds: null }] : edge.heldBy,
@@ -114,7 +122,12 @@ function changedSince(look: Look, late: LatePlan, horizon: string): ChangedSince
   const due = (state?.unswept ?? 0) + 1 >= SWEEP_EVERY || request.sweep
   if (late.mode !== 'sweep' && !(late.mode === 'bound' && due && position?.horizon !== undefined && look.repeatable)) return null
   // Without a horizon, or after so many transactions that xmin has wrapped, only a full read is sure.
-  if (position?.horizon === undefined || BigInt(horizon) - BigInt(position.horizon) >= XID_HALF || BigInt(horizon) < BigInt(position.horizon)) return 'too-old'
+  if (
+    position?.horizon === undefined ||
+    BigInt(horizon) - BigInt(position.horizon) >= XID_HALF ||
+    BigInt(horizon) < BigInt(position.horizon)
+  )
+    return 'too-old'
   return { column: null, horizon: position.horizon, before: null }
 }
 
@@ -193,7 +206,10 @@ async function countRows(look: Look, limits: Limits): Promise<{ found: boolean; 
 
 function refuseNullCursors({ pipeline, cursor }: Look, nulls: number): void {
   if (nulls > 0 && pipeline.nullCursor === 'error')
-    throw new LoadError('null-cursor', `${nulls} ${nulls === 1 ? 'row' : 'rows'} of ${printSource(pipeline)} have no value in cursor "${cursor.name}".`)
+    throw new LoadError(
+      'null-cursor',
+      `${nulls} ${nulls === 1 ? 'row' : 'rows'} of ${printSource(pipeline)} have no value in cursor "${cursor.name}".`,
+    )
 }
 
 /** The planner's estimate: good enough to divide by and to show. */
@@ -207,13 +223,20 @@ async function estimate({ session, cursor, pipeline, table }: Look, range: Curso
 /** A reload reads [from, to) again and leaves the position where it is. */
 async function reloadHead(look: Look, late: LatePlan): Promise<Head> {
   const { session, cursor, request, position, pipeline } = look
-  const value = async (text: string | null): Promise<string | null> => (text === null ? null : ((await valueAt(session, cursor, text)).value ?? null))
+  const value = async (text: string | null): Promise<string | null> =>
+    text === null ? null : ((await valueAt(session, cursor, text)).value ?? null)
   const from = await value(request.from)
   const to = await value(request.to)
   const range: CursorRange = { from, fromOpen: false, to, toClosed: false, changedSince: null, nulls: false, everything: false }
   const upTo = position ?? watermark(null, null)
   const slice: Slice = { after: position, upTo, range, estimatedRows: await estimate(look, range), sweeps: false }
-  return { slice, late: { ...late, reason: `${late.reason}; a reload does not move the watermark of ${pipeline.name}` }, heldBy: [], waiting: 0, nullCursors: 0 }
+  return {
+    slice,
+    late: { ...late, reason: `${late.reason}; a reload does not move the watermark of ${pipeline.name}` },
+    heldBy: [],
+    waiting: 0,
+    nullCursors: 0,
+  }
 }
 
 /** Throws `bad-value` for a text that is no value of the cursor's type. */
@@ -231,11 +254,19 @@ export async function valueAt(session: Session, cursor: Cursor, text: string): P
  * Limits between slices of about `targetRows` rows, from a sample of pages: cheap whatever the table's size, and never an
  * OFFSET. Empty where the rows can't be told apart by the cursor.
  */
-export async function sliceLimits(session: Session, pipeline: ResolvedPipeline, table: PostgresTable, slice: Slice, pieces: number): Promise<readonly WatermarkPosition[]> {
+export async function sliceLimits(
+  session: Session,
+  pipeline: ResolvedPipeline,
+  table: PostgresTable,
+  slice: Slice,
+  pieces: number,
+): Promise<readonly WatermarkPosition[]> {
   const cursor = cursorOf(pipeline, table)
   const sampled = table.relationKind === 'r' || table.relationKind === 'p' || table.relationKind === 'm'
   const percent = Math.min(100, (3_000_000 / Math.max(table.estimatedRows ?? 1, 1)) * Math.min(pieces, 30))
-  const from = relation(pipeline.source.table === null ? null : table.name, pipeline.source.query) + (sampled && percent < 100 ? ` TABLESAMPLE SYSTEM (${percent}) REPEATABLE (1)` : '')
+  const from =
+    relation(pipeline.source.table === null ? null : table.name, pipeline.source.query) +
+    (sampled && percent < 100 ? ` TABLESAMPLE SYSTEM (${percent}) REPEATABLE (1)` : '')
   const fractions = Array.from({ length: pieces - 1 }, (_, index) => (index + 1) / pieces)
   const plain: CursorRange = { ...slice.range, changedSince: null, nulls: false, everything: false }
   const rows = await session.query(
@@ -244,4 +275,3 @@ export async function sliceLimits(session: Session, pipeline: ResolvedPipeline, 
   )
   return rows.map((row) => watermark(row['value'] ?? null, row['time'] ?? null))
 }
-

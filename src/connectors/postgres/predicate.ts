@@ -2,8 +2,8 @@
 
 import type { ResolvedPipeline } from '../../core/pipeline.ts'
 import type { ChangedSince, CursorRange } from '../../core/slice.ts'
-import { type Cursor, cursorLiteral } from './cursor.ts'
 import { identifier } from '../../sql/quote.ts'
+import { type Cursor, cursorLiteral } from './cursor.ts'
 
 export function rangePredicate(pipeline: ResolvedPipeline, cursor: Cursor, range: CursorRange): string {
   const filter = filterOf(pipeline)

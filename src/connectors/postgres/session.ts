@@ -93,7 +93,11 @@ export function openSession(config: PostgresConfig, what: string, side: 'source'
     get broken() {
       return broken || session?.broken === true
     },
-    close: () => opened.then((one) => one.close(), () => {}),
+    close: () =>
+      opened.then(
+        (one) => one.close(),
+        () => {},
+      ),
   }
 }
 
@@ -103,7 +107,11 @@ function refuseWeakPassword(client: Client): Promise<never> {
   return new Promise((_, reject) => {
     connection.prependListener('authenticationCleartextPassword', () => {
       connection.removeAllListeners('authenticationCleartextPassword')
-      reject(new LoadError('authentication-failed', 'The server asks for the password in the clear, which is refused.', { hint: 'Use scram-sha-256 in pg_hba.conf.' }))
+      reject(
+        new LoadError('authentication-failed', 'The server asks for the password in the clear, which is refused.', {
+          hint: 'Use scram-sha-256 in pg_hba.conf.',
+        }),
+      )
     })
   })
 }

@@ -1,6 +1,7 @@
 // A Postgres as source: reads only, over one connection that is opened when it is needed and thrown away when it was left
 // in the middle of something.
 
+import type { Finding, ReadOptions, Source } from '../../contract/source.ts'
 import type { Chunk } from '../../core/chunk.ts'
 import { LoadError } from '../../core/errors.ts'
 import type { Head, RunRequest } from '../../core/head.ts'
@@ -9,8 +10,8 @@ import { type Position, watermarkOf } from '../../core/position.ts'
 import type { Slice } from '../../core/slice.ts'
 import type { State } from '../../core/state.ts'
 import { columnNamed, type Table, type TableName } from '../../core/table.ts'
-import type { Finding, ReadOptions, Source } from '../../contract/source.ts'
 import { checkSource } from './check.ts'
+import { type PostgresColumn, selectForColumns, selectForCopy } from './column-types.ts'
 import type { PostgresConfig } from './config.ts'
 import { CopyOut } from './copy-out.ts'
 import { cursorLiteral, cursorOf } from './cursor.ts'
@@ -19,7 +20,6 @@ import { postgresError } from './errors.ts'
 import { readHead, sliceLimits, valueAt } from './head.ts'
 import { rangePredicate } from './predicate.ts'
 import { openSession, type Session, type SessionOnItsWay } from './session.ts'
-import { type PostgresColumn, selectForColumns, selectForCopy } from './column-types.ts'
 
 export class PostgresSource implements Source {
   readonly formats = ['pg-copy-binary', 'columns'] as const
@@ -99,7 +99,9 @@ export class PostgresSource implements Source {
       await session.query('COMMIT')
       finished = true
     } catch (error) {
-      throw options.signal.aborted ? new LoadError('stopped', 'The read was stopped.', { cause: error }) : postgresError(error, session.what, 'source')
+      throw options.signal.aborted
+        ? new LoadError('stopped', 'The read was stopped.', { cause: error })
+        : postgresError(error, session.what, 'source')
     } finally {
       options.signal.removeEventListener('abort', abort)
       // A session left in the middle of a COPY still has rows on the way, and is never used again.
@@ -120,7 +122,8 @@ function copyStatement(pipeline: ResolvedPipeline, table: PostgresTable, slice: 
   const select = options.format === 'columns' ? selectForColumns : selectForCopy
   const columns = options.columns.map((wanted) => {
     const column = columnNamed(table, wanted.name) as PostgresColumn | undefined
-    if (column === undefined) throw new LoadError('try-again', `Column "${wanted.name}" vanished from the source while the load was planned.`)
+    if (column === undefined)
+      throw new LoadError('try-again', `Column "${wanted.name}" vanished from the source while the load was planned.`)
     return select(column, wanted)
   })
   const from = relation(pipeline.source.table === null ? null : table.name, pipeline.source.query)
@@ -131,7 +134,8 @@ function copyStatement(pipeline: ResolvedPipeline, table: PostgresTable, slice: 
 /** Half-open pieces whose union is the slice. Only the last one sweeps, takes NULLs and moves to the slice's own end. */
 function cut(slice: Slice, limits: readonly Position[]): readonly Slice[] {
   const { upTo, range } = slice
-  const horizon = upTo.kind === 'watermark' ? (slice.after?.kind === 'watermark' ? (slice.after.horizon ?? upTo.horizon) : upTo.horizon) : undefined
+  const horizon =
+    upTo.kind === 'watermark' ? (slice.after?.kind === 'watermark' ? (slice.after.horizon ?? upTo.horizon) : upTo.horizon) : undefined
   const pieces: Slice[] = []
   let after = slice.after
   let from = range.from
@@ -141,7 +145,13 @@ function cut(slice: Slice, limits: readonly Position[]): readonly Slice[] {
     if (limit.kind !== 'watermark' || limit.value === null) continue
     // The oldest horizon is kept until the last piece: what is changed while the others load must still be swept.
     const end: Position = horizon === undefined ? limit : { ...limit, horizon }
-    pieces.push({ after, upTo: end, range: { ...range, from, fromOpen, to: limit.value, toClosed: false, changedSince: null, nulls: false }, estimatedRows, sweeps: false })
+    pieces.push({
+      after,
+      upTo: end,
+      range: { ...range, from, fromOpen, to: limit.value, toClosed: false, changedSince: null, nulls: false },
+      estimatedRows,
+      sweeps: false,
+    })
     after = end
     from = limit.value
     fromOpen = false

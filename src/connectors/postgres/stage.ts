@@ -1,19 +1,19 @@
 // Rows on their way into Postgres: one transaction from the first byte to the state row. A new table is filled directly and
 // gets its key afterwards; otherwise rows wait in a temporary table that vanishes with the transaction.
 
+import type { Stage } from '../../contract/target.ts'
 import type { Chunk } from '../../core/chunk.ts'
 import { LoadError } from '../../core/errors.ts'
 import { invariant } from '../../core/invariant.ts'
 import { type Load, NO_ROWS, type RowCounts } from '../../core/load.ts'
 import type { State } from '../../core/state.ts'
 import { printTableName } from '../../core/table.ts'
-import type { Stage } from '../../contract/target.ts'
 import { type Apply, applyStatements, countRescued, dropDuplicates } from '../../sql/apply.ts'
+import { identifier, tableIdentifier } from '../../sql/quote.ts'
 import { schemaStatements } from '../../sql/schema-statements.ts'
 import { CopyIn } from './copy-in.ts'
 import { POSTGRES } from './dialect.ts'
 import { postgresError } from './errors.ts'
-import { identifier, tableIdentifier } from '../../sql/quote.ts'
 import type { Session } from './session.ts'
 import type { StateStore } from './state-store.ts'
 import { canUpsert, upsertStatement } from './upsert.ts'
@@ -65,7 +65,10 @@ export class PostgresStage implements Stage {
       await this.#finishCopy(rowsRead)
       // The fence comes before the work: a run that lost finds out at once, and rivals queue here instead of deadlocking.
       await this.#store.advance(this.#session, from, to, this.#load.runId)
-      const rows = rowsRead === 0 && this.#load.strategy !== 'replace' && this.#load.replaces === null ? await this.#nothing() : await this.#apply(rowsRead)
+      const rows =
+        rowsRead === 0 && this.#load.strategy !== 'replace' && this.#load.replaces === null
+          ? await this.#nothing()
+          : await this.#apply(rowsRead)
       await this.#store.record(this.#session, from, to, rowsRead, rows, this.#load, (performance.now() - this.#began) / 1000)
       const { command } = await this.#session.execute('COMMIT')
       // A transaction that failed unnoticed answers ROLLBACK, without an error.
@@ -79,7 +82,10 @@ export class PostgresStage implements Stage {
   async #finishCopy(rowsRead: number): Promise<void> {
     const taken = this.#copy === null ? 0 : await this.#copy.end()
     if (taken !== rowsRead || this.#rowsWritten !== rowsRead)
-      throw new LoadError('short-read', `${rowsRead} rows were read, ${this.#rowsWritten} sent, and ${taken} taken by ${this.#session.what}.`)
+      throw new LoadError(
+        'short-read',
+        `${rowsRead} rows were read, ${this.#rowsWritten} sent, and ${taken} taken by ${this.#session.what}.`,
+      )
   }
 
   async #nothing(): Promise<RowCounts> {
@@ -106,7 +112,10 @@ export class PostgresStage implements Stage {
     return { inserted, updated: Number(row?.['touched']) - inserted }
   }
 
-  async #updateThenInsert(statements: Apply, count: (sql: string | null) => Promise<number>): Promise<{ inserted: number; updated: number }> {
+  async #updateThenInsert(
+    statements: Apply,
+    count: (sql: string | null) => Promise<number>,
+  ): Promise<{ inserted: number; updated: number }> {
     const replaces = this.#load.strategy === 'delete-insert'
     const updated = await count(replaces ? statements.deleteChanged : statements.updateChanged)
     const entered = await count(statements.insertMissing)

@@ -3,9 +3,20 @@
 import { LoadError } from '../../core/errors.ts'
 import type { Load, RowCounts } from '../../core/load.ts'
 import type { HistoryRow, State, StateRow } from '../../core/state.ts'
-import { ADDED_COLUMNS, conflict, HISTORY, historyFrom, historyParameters, movedRows, stateFrom, stateParameters, stateStatements, WATERMARKS } from '../../sql/state-tables.ts'
-import { POSTGRES } from './dialect.ts'
 import { tableIdentifier } from '../../sql/quote.ts'
+import {
+  ADDED_COLUMNS,
+  conflict,
+  HISTORY,
+  historyFrom,
+  historyParameters,
+  movedRows,
+  stateFrom,
+  stateParameters,
+  stateStatements,
+  WATERMARKS,
+} from '../../sql/state-tables.ts'
+import { POSTGRES } from './dialect.ts'
 import type { Session } from './session.ts'
 
 /** So that two first runs at once don't both make the tables. */
@@ -23,9 +34,10 @@ export class StateStore {
 
   /** Names of the state table's columns; empty where it does not exist. */
   async #found(session: Session): Promise<readonly string[]> {
-    const rows = await session.query('SELECT attname FROM pg_attribute WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped', [
-      tableIdentifier({ schema: this.#schema, name: WATERMARKS }),
-    ])
+    const rows = await session.query(
+      'SELECT attname FROM pg_attribute WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped',
+      [tableIdentifier({ schema: this.#schema, name: WATERMARKS })],
+    )
     this.#columns = rows.map((row) => row['attname'] ?? '')
     return this.#columns
   }
@@ -52,7 +64,9 @@ export class StateStore {
   async advance(session: Session, from: State | null, to: State, runId: string): Promise<void> {
     await this.#make(session)
     // An asynchronous commit could be forgotten by a crash after it was reported.
-    await session.query("SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') IN ('off', 'local')")
+    await session.query(
+      "SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') IN ('off', 'local')",
+    )
     if (from === null) {
       try {
         await session.query(this.#sql.insert, stateParameters(null, to, runId))
@@ -64,7 +78,8 @@ export class StateStore {
   }
 
   async #make(session: Session): Promise<void> {
-    const missing = (columns: readonly string[]): readonly string[] => ADDED_COLUMNS.map(([name]) => name).filter((name) => !columns.includes(name))
+    const missing = (columns: readonly string[]): readonly string[] =>
+      ADDED_COLUMNS.map(([name]) => name).filter((name) => !columns.includes(name))
     if (this.#columns !== null && this.#columns.length > 0 && missing(this.#columns).length === 0) return
     await session.query(MAKING_TABLES)
     for (const statement of this.#sql.create) await session.query(statement)
@@ -73,7 +88,15 @@ export class StateStore {
     this.#columns = null
   }
 
-  async record(session: Session, from: State | null, to: State, rowsRead: number, rows: RowCounts, load: Load, seconds: number): Promise<void> {
+  async record(
+    session: Session,
+    from: State | null,
+    to: State,
+    rowsRead: number,
+    rows: RowCounts,
+    load: Load,
+    seconds: number,
+  ): Promise<void> {
     await session.query(this.#sql.count, [to.pipeline, movedRows(rows), load.runId])
     await session.query(this.#sql.addHistory, historyParameters(from, to, rowsRead, rows, load.cause, seconds, load.runId))
   }

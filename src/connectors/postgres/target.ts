@@ -1,19 +1,19 @@
 // A Postgres as target: rows, state and history in one transaction.
 
+import type { Finding } from '../../contract/source.ts'
+import type { Stage, Target } from '../../contract/target.ts'
 import type { Load } from '../../core/load.ts'
 import type { HistoryRow, State, StateRow } from '../../core/state.ts'
 import type { Table, TableName } from '../../core/table.ts'
-import type { Finding } from '../../contract/source.ts'
-import type { Stage, Target } from '../../contract/target.ts'
 import { applyStatements } from '../../sql/apply.ts'
 import { schemaStatements } from '../../sql/schema-statements.ts'
+import { POSTGRES_TYPES } from './column-types.ts'
 import type { PostgresConfig } from './config.ts'
 import { describeIfThere } from './describe.ts'
 import { POSTGRES } from './dialect.ts'
 import { openSession, type Session, type SessionOnItsWay } from './session.ts'
 import { PostgresStage } from './stage.ts'
 import { StateStore } from './state-store.ts'
-import { POSTGRES_TYPES } from './column-types.ts'
 import { canUpsert, upsertStatement } from './upsert.ts'
 
 export class PostgresTarget implements Target {
@@ -65,11 +65,26 @@ export class PostgresTarget implements Target {
               has_database_privilege(current_database(), 'CREATE') AS creates`,
     )
     if (row?.['readonly'] === 't')
-      return [{ severity: 'error', code: 'read-only-target', message: `${this.#what} takes no writes.`, hint: 'Connect to the primary, with a user that may write.' }]
+      return [
+        {
+          severity: 'error',
+          code: 'read-only-target',
+          message: `${this.#what} takes no writes.`,
+          hint: 'Connect to the primary, with a user that may write.',
+        },
+      ]
     const findings: Finding[] = []
-    const triggers = await session.query(`SELECT count(*) AS n FROM pg_trigger WHERE tgrelid = to_regclass($1) AND NOT tgisinternal AND tgenabled <> 'D'`, [POSTGRES.table(table)])
+    const triggers = await session.query(
+      `SELECT count(*) AS n FROM pg_trigger WHERE tgrelid = to_regclass($1) AND NOT tgisinternal AND tgenabled <> 'D'`,
+      [POSTGRES.table(table)],
+    )
     if (Number(triggers[0]?.['n'] ?? 0) > 0)
-      findings.push({ severity: 'warning', code: 'target-triggers', message: `Target table ${POSTGRES.table(table)} has triggers, which may change what is loaded.`, hint: 'Disable them if the target should equal the source.' })
+      findings.push({
+        severity: 'warning',
+        code: 'target-triggers',
+        message: `Target table ${POSTGRES.table(table)} has triggers, which may change what is loaded.`,
+        hint: 'Disable them if the target should equal the source.',
+      })
     return findings
   }
 

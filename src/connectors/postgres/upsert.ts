@@ -2,9 +2,9 @@
 // over the key's index it takes 0.8 of the time of UPDATE … FROM followed by INSERT (220,000 of 2,000,000 rows, 15.18).
 
 import type { Load } from '../../core/load.ts'
+import { identifier, tableIdentifier } from '../../sql/quote.ts'
 import type { PostgresTable } from './describe.ts'
 import { POSTGRES } from './dialect.ts'
-import { identifier, tableIdentifier } from '../../sql/quote.ts'
 
 /** ON CONFLICT needs a unique index on exactly the key; a partitioned table does not show xmax. */
 export function canUpsert(load: Load): boolean {
