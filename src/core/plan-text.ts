@@ -37,7 +37,7 @@ function stepText({ slice, load }: Step, number: number, of: number): string[] {
   ]
 }
 
-export function rangeText(range: CursorRange): string {
+function rangeText(range: CursorRange): string {
   if (range.everything) return 'everything'
   if (range.changedSince !== null && range.changedSince.column !== null) return `rows of transactions from ${range.changedSince.horizon} on`
   const from = range.from === null ? 'from the first row' : `from ${range.from}${range.fromOpen ? ' (not included)' : ''}`

@@ -129,7 +129,7 @@ export function refuseChangedDefinition(
 }
 
 /** The target's favourite among what the source can produce: every fast path is chosen here. */
-export function commonFormat(produced: readonly Format[], accepted: readonly Format[]): Format {
+function commonFormat(produced: readonly Format[], accepted: readonly Format[]): Format {
   const format = accepted.find((candidate) => produced.includes(candidate))
   if (format === undefined)
     throw new LoadError('no-common-format', `The source speaks ${produced.join(', ')}; the target ${accepted.join(', ')}.`)

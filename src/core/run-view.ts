@@ -87,7 +87,7 @@ export function resultLine(result: PipelineResult): string {
   return `${result.pipeline}  loaded ${count(rows.read, 'row')}${detail === '' ? '' : ` (${detail}${rescued})`} ${took}${rate}; watermark ${watermarkOf(result.to) ?? 'not set'}`
 }
 
-export function bytesText(bytes: number): string {
+function bytesText(bytes: number): string {
   const units = ['B', 'kB', 'MB', 'GB', 'TB']
   let value = bytes
   let unit = 0

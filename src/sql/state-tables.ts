@@ -10,7 +10,7 @@ import type { Dialect } from './dialect.ts'
 export const WATERMARKS = 'pipeline_watermarks'
 export const HISTORY = 'pipeline_history'
 /** Raised when an older tidemark could misread what this one writes. */
-export const STATE_FORMAT = 1
+const STATE_FORMAT = 1
 
 /** Columns that a script's own table lacks. */
 export const ADDED_COLUMNS: readonly (readonly [name: string, definition: string])[] = [

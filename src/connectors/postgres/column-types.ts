@@ -69,7 +69,7 @@ function decimalType(modifier: number): DataType {
 }
 
 /** PostgreSQL's own type for a logical type, for targets whose source is no Postgres. */
-export function nativeType(type: DataType): string {
+function nativeType(type: DataType): string {
   switch (type.kind) {
     case 'integer':
       return type.bits <= 16 ? 'smallint' : type.bits === 32 ? 'integer' : 'bigint'
@@ -118,7 +118,7 @@ export function selectForColumns(column: Column, wanted: Column): string {
 }
 
 /** A length would cut what does not fit; left out, the target's column refuses it. */
-export function withoutModifier(type: string): string {
+function withoutModifier(type: string): string {
   // `character` and `bit` alone mean a length of one.
   return type
     .replace(/\(\s*-?\d+(?:\s*,\s*-?\d+)?\s*\)/, '')

@@ -95,6 +95,6 @@ function parseTls(raw: unknown, given: Record<string, string>, host: string): Po
 }
 
 /** Loopback and Unix sockets never leave the machine. */
-export function isLoopback(host: string): boolean {
+function isLoopback(host: string): boolean {
   return host.startsWith('/') || host === 'localhost' || host === '::1' || /^127\.\d+\.\d+\.\d+$/.test(host)
 }

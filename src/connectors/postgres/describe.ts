@@ -58,7 +58,7 @@ SELECT c.oid, c.relkind, n.nspname AS schema, c.relname AS name,
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = $1::oid`
 
 /** null where there is no such table. */
-export async function findTable(session: Session, name: TableName): Promise<string | null> {
+async function findTable(session: Session, name: TableName): Promise<string | null> {
   const rows =
     name.schema === null
       ? await session.query('SELECT to_regclass($1)::oid AS oid', [tableIdentifier(name)])
