@@ -1,5 +1,5 @@
 import { parseDuration } from '../config/duration.ts'
-import { LoadError } from '../core/errors.ts'
+import { asLoadError, ERRORS, LoadError } from '../core/errors.ts'
 import { pause } from '../engine/pause.ts'
 import { openProject } from '../project/open-project.ts'
 import type { Console } from './console.ts'
@@ -20,8 +20,14 @@ export async function follow(console: Console, names: readonly string[], flags: 
   const report = console.reporter()
   // A failure is told and tried again at the next turn: only a person can end a following run.
   while (!asked.signal.aborted) {
-    const result = await project.run(names, { onEvent: report })
-    for (const { error } of result.pipelines) if (error !== null) console.error(error)
+    try {
+      const result = await project.run(names, { onEvent: report })
+      for (const { error } of result.pipelines) if (error !== null) console.error(error)
+    } catch (thrown) {
+      const error = asLoadError(thrown)
+      if (ERRORS[error.code].retry === 'never') throw error
+      console.error(error)
+    }
     await pause(seconds, asked.signal)
   }
   return 0

@@ -293,6 +293,7 @@ describe('pipelines', () => {
       '10:23 pipelines.p.on_schema_change: unknown value "evlove"; did you mean "evolve"? Allowed: evolve, freeze, ignore',
     ],
     ['cursor: u\non_bad_row: skip', '10:17 pipelines.p.on_bad_row: unknown value "skip"; allowed: stop, quarantine'],
+    ['cursor: u\non_bad_row: quarantine', '10:17 pipelines.p.on_bad_row: quarantine is not supported by this version yet'],
     ['cursor: u\nfirst_load: { by: id }', '10:5 pipelines.p.first_load: first_load is not supported by this version yet'],
   ])('%s', async (lines, expected) => {
     expect(await problems(pipeline(SIDES + lines))).toEqual([`tidemark.yml:${expected}`])

@@ -25,6 +25,7 @@ export function checkWatermarkRules(raw: Fields, context: RuleContext): void {
   checkSource(raw, context)
   checkTarget(raw, context)
   checkColumns(raw, context)
+  if (raw['on_bad_row'] === 'quarantine') context.report(['on_bad_row'], 'quarantine is not supported by this version yet')
   const late = mapIn(raw, 'late_rows')
   if (late !== null && (late['xid8'] === undefined) === (late['lag'] === undefined))
     context.report(['late_rows'], 'needs exactly one of xid8 and lag', 'key')

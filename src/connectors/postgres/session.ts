@@ -58,7 +58,7 @@ async function connect(config: PostgresConfig, what: string, side: 'source' | 't
     types: AS_TEXT as unknown as NonNullable<ClientConfig['types']>,
   } as ClientConfig)
   const session = new OpenSession(client, config, what, side)
-  const refuse = refuseWeakPassword(client)
+  const refuse = refusePlainPassword(client, config)
   try {
     await Promise.race([client.connect(), refuse])
   } catch (error) {
@@ -101,18 +101,17 @@ export function openSession(config: PostgresConfig, what: string, side: 'source'
   }
 }
 
-/** A server that asks for the password in the clear gets none: over an unencrypted line anyone could. */
-function refuseWeakPassword(client: Client): Promise<never> {
-  const connection = (client as unknown as { connection: NodeJS.EventEmitter }).connection
+/** A server that asks for the password in the clear gets it only where nobody else can read it. */
+function refusePlainPassword(client: Client, config: PostgresConfig): Promise<never> {
   return new Promise((_, reject) => {
-    connection.prependListener('authenticationCleartextPassword', () => {
-      connection.removeAllListeners('authenticationCleartextPassword')
+    if (config.tls.mode === 'verify-full' || config.tls.mode === 'verify-ca') return
+    // pg binds this method when it connects; a listener of our own would run beside it.
+    ;(client as unknown as { _handleAuthCleartextPassword(): void })._handleAuthCleartextPassword = () =>
       reject(
-        new LoadError('authentication-failed', 'The server asks for the password in the clear, which is refused.', {
-          hint: 'Use scram-sha-256 in pg_hba.conf.',
+        new LoadError('authentication-failed', 'The server asks for the password in the clear over a connection that is not verified.', {
+          hint: 'Use scram-sha-256 in pg_hba.conf, or `tls: verify-full`.',
         }),
       )
-    })
   })
 }
 

@@ -37,11 +37,17 @@ export class PostgresStage implements Stage {
     this.#direct = goesStraightIn(load)
   }
 
+  /** Throws what the schema changes meet; the session is then as it was. */
   static async begin(session: Session, load: Load, store: StateStore): Promise<PostgresStage> {
-    await session.query('BEGIN')
-    for (const change of load.changes) for (const statement of schemaStatements(POSTGRES, change)) await session.query(statement)
     const stage = new PostgresStage(session, load, store)
-    if (!stage.#direct) await session.query(stageTable(load))
+    await session.query('BEGIN')
+    try {
+      for (const change of load.changes) for (const statement of schemaStatements(POSTGRES, change)) await session.query(statement)
+      if (!stage.#direct) await session.query(stageTable(load))
+    } catch (error) {
+      await stage.abort()
+      throw error
+    }
     return stage
   }
 
