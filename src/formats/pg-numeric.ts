@@ -1,6 +1,6 @@
 // PostgreSQL's numeric in binary (digits of base 10000, a weight, a sign) ↔ an integer scaled by a column's scale, of two or
 // four 32-bit words. Exact or refused: a digit beyond the scale, NaN, an infinity or too many digits are never rounded away.
-// Values below 10^15 go through doubles, which are exact there; BigInt for all of them would cost 7 times as much.
+// Values below 10^15 go through doubles, which are exact there; BigInt takes 20 times as long and more.
 
 import type { TupleIndex } from './pg-copy-index.ts'
 import { type Place, refused, wrongWidth } from './pg-copy-values.ts'

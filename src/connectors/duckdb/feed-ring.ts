@@ -1,6 +1,6 @@
 // Memory that the main thread and DuckDB's worker thread share: a ring of slots through which the chunks of one feed pass, and a
 // bell that wakes the worker. At most SLOTS chunks are on their way, whatever the table's size. Chunks are copied into slots that
-// stay, rather than handed over: it costs less than fresh memory for each, and the source keeps its buffer.
+// stay, rather than handed over: what is on its way has a fixed size, and the source keeps its buffer.
 
 import type { MessagePort } from 'node:worker_threads'
 
