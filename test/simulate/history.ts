@@ -37,7 +37,6 @@ interface RunOptions {
   readonly pipeline?: Pipeline
 }
 
-const NO_FAULTS: Faults = { turn: async () => {}, frozen: null, loseAnswer: () => 'no' }
 const EXPECTED_ERRORS = ['state-conflict', 'connection-lost', 'null-cursor', 'null-key', 'try-again', 'stopped']
 
 export class History {
@@ -70,7 +69,10 @@ export class History {
         const frozen = new Promise<void>((resolve) => {
           wake = resolve
         })
-        zombies.push(this.#run({ faults: { frozen } }))
+        const zombie = this.#run({ faults: { frozen } })
+        // What it breaks is reported where it is awaited.
+        zombie.catch(() => {})
+        zombies.push(zombie)
       } else await this.#trouble()
       this.#checkClaims()
     }
@@ -87,7 +89,8 @@ export class History {
   /** What happens between two looks: others write, someone reads the target. */
   #interrupt(): void {
     this.#look()
-    if (!this.#quiet && this.#random.chance(0.15)) this.#world.act()
+    if (this.#quiet || !this.#random.chance(0.12)) return
+    for (let acts = this.#random.of([1, 1, 2, 3, 15]); acts > 0; acts--) this.#world.act()
   }
 
   /** Rows may change only together with their position. */
@@ -150,7 +153,7 @@ export class History {
       dead = true
       throw new CrashError('died')
     }
-    const troubles = { ...NO_FAULTS, ...faults }
+    const troubles: Faults = { turn: async () => this.#interrupt(), frozen: null, loseAnswer: () => 'no', ...faults }
     const result = await runPipeline(
       harmless && this.#target.contents.states.size === 0 ? this.#scenario.pipeline : pipeline,
       {
@@ -224,6 +227,7 @@ export async function simulate(seed: number, family: Family, bug: Bug | null = n
     await new History(seed, family, bug).play()
     return null
   } catch (error) {
-    return error instanceof BrokenPromise ? error.message : `${(error as Error).stack}`
+    if (error instanceof BrokenPromise) return error.message
+    throw error
   }
 }

@@ -51,7 +51,7 @@ export function makeScenario(random: Random, family: Family): Scenario {
     nullCursors,
     nullKeys: nullKeys && (write !== 'replace' || random.chance(0.5)),
     clockSteps: !trusting && random.chance(0.3),
-    alters: random.chance(0.15),
+    alters: random.chance(0.2),
     marginMicros: random.of([0n, 0n, 500n]),
     sliceRows: random.of([1, 2, 3, 1000]),
   }

@@ -38,7 +38,7 @@ export class World {
   act(): void {
     const random = this.#random
     this.#moveClock()
-    if (this.#scenario.alters && random.chance(0.04)) this.#alter()
+    if (this.#scenario.alters && random.chance(0.1)) this.#alter()
     if (this.#prepared.length > 0 && random.chance(0.15)) this.#end(this.#prepared)
     else if (this.#open.length === 0 || (this.#open.length < 3 && random.chance(0.2))) this.#open.push(new Transaction(this.database))
     else if (random.chance(0.3)) this.#end(this.#open)

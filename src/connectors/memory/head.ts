@@ -3,7 +3,7 @@
 
 import { LoadError } from '../../core/errors.ts'
 import type { Head, Hold, LatePlan, RunRequest } from '../../core/head.ts'
-import { printSource, type ResolvedPipeline } from '../../core/pipeline.ts'
+import { printSource, type ResolvedPipeline, selectedTable } from '../../core/pipeline.ts'
 import { isRepeatable } from '../../core/plan.ts'
 import type { WatermarkPosition } from '../../core/position.ts'
 import type { ChangedSince, CursorRange, Slice } from '../../core/slice.ts'
@@ -42,6 +42,8 @@ interface Look {
   readonly position: WatermarkPosition | null
   readonly request: RunRequest
   readonly repeatable: boolean
+  /** The source guarantees that no two rows share the key. */
+  readonly unique: boolean
   readonly start: bigint | null
 }
 
@@ -49,7 +51,8 @@ export function readHead(looks: Looks, pipeline: ResolvedPipeline, table: Table,
   const cursor = cursorOf(pipeline, table)
   const position = state?.position.kind === 'watermark' ? state.position : null
   const start = pipeline.start === null ? null : readValue(cursor, pipeline.start)
-  const look: Look = { looks, pipeline, cursor, state, position, request, repeatable: isRepeatable(pipeline.write), start }
+  const unique = selectedTable(pipeline, table).keyGuaranteed
+  const look: Look = { looks, pipeline, cursor, state, position, request, repeatable: isRepeatable(pipeline.write), unique, start }
   const late = chooseLateRows(pipeline, table, cursor, looks.seesSessions)
   if (request.from !== null || request.to !== null) return reloadHead(look, late)
   const limits = readLimits(look, late)
@@ -60,7 +63,7 @@ export function readHead(looks: Looks, pipeline: ResolvedPipeline, table: Table,
   if (nulls > 0 && pipeline.nullCursor === 'include' && !look.repeatable && late.mode !== 'xid8')
     throw new LoadError('null-cursor', `append would double the ${nulls} rows of ${printSource(pipeline)} that have no value in cursor "${cursor.name}".`)
   const found = rows.filter((row) => isInside(limits.range, row, looks.isChanged)).length
-  const slice: Slice = { after: position, upTo: limits.upTo, range: limits.range, estimatedRows: found, sweeps: limits.range.changedSince?.column === null }
+  const slice: Slice = { after: position, upTo: limits.upTo, range: limits.range, estimatedRows: found, sweeps: limits.everything || limits.range.changedSince?.column === null }
   const needed = found > 0 || limits.late.mode === 'bound+sweep' || limits.whole || (state === null && limits.everything)
   const waiting = limits.now === null ? 0 : rows.filter((row) => row.cursor !== null && row.cursor > (limits.now ?? 0n)).length
   return { slice: needed ? slice : null, late: limits.late, heldBy: limits.heldBy, waiting, nullCursors: nulls }
@@ -114,10 +117,11 @@ function readLimits(look: Look, late: LatePlan): Limits {
   }
 }
 
-function changedSince({ position, state, request, repeatable }: Look, late: LatePlan, horizon: number): ChangedSince | 'too-old' | null {
+function changedSince({ position, state, request, repeatable, unique }: Look, late: LatePlan, horizon: number): ChangedSince | 'too-old' | null {
   const due = (state?.unswept ?? 0) + 1 >= SWEEP_EVERY || request.sweep
   if (late.mode !== 'sweep' && !(late.mode === 'bound' && due && position?.horizon !== undefined && repeatable)) return null
-  if (position?.horizon === undefined) return 'too-old'
+  // Where rows share a key, a sweep would find some of them, of which the newest need not be the newest of all.
+  if (position?.horizon === undefined || !unique) return 'too-old'
   const age = BigInt(horizon) - BigInt(position.horizon)
   return age < 0n || age >= XID_HALF ? 'too-old' : { column: null, horizon: position.horizon, before: null }
 }

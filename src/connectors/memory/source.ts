@@ -4,7 +4,7 @@
 import type { Chunk } from '../../core/chunk.ts'
 import { LoadError } from '../../core/errors.ts'
 import type { Head, RunRequest } from '../../core/head.ts'
-import { type Pipeline, printSource, type ResolvedPipeline } from '../../core/pipeline.ts'
+import { type Pipeline, printSource, type ResolvedPipeline, selectedTable } from '../../core/pipeline.ts'
 import { type Position, watermarkOf } from '../../core/position.ts'
 import type { Slice } from '../../core/slice.ts'
 import type { State } from '../../core/state.ts'
@@ -43,7 +43,7 @@ export class MemorySource implements Source, Looks {
   async describe(pipeline: Pipeline): Promise<Table> {
     this.database.interrupt()
     const table = this.tableOf(pipeline)
-    this.#described.set(pipeline.name, columnNames(table))
+    this.#described.set(pipeline.name, this.columnsOf(table))
     return describeTable(this.database, table)
   }
 
@@ -58,7 +58,9 @@ export class MemorySource implements Source, Looks {
   async divide(pipeline: ResolvedPipeline, table: Table, slice: Slice, targetRows: number): Promise<readonly Slice[]> {
     const rows = slice.estimatedRows ?? 0
     const byStamp = slice.range.changedSince !== null && slice.range.changedSince.column !== null
-    if (slice.range.everything || byStamp || rows < targetRows * 1.5) return [slice]
+    // Where rows share a key, an early piece would put an older one back until a later piece comes.
+    const restless = slice.after !== null && pipeline.write !== 'append' && !selectedTable(pipeline, table).keyGuaranteed
+    if (slice.range.everything || byStamp || restless || rows < targetRows * 1.5) return [slice]
     const plain = { ...slice.range, changedSince: null }
     const cursors = this.candidates(pipeline).flatMap((row) => (row.cursor !== null && isInside(plain, row, () => false) ? [row.cursor] : []))
     return divideSlice(slice, cursorOf(pipeline, table), cursors, Math.round(rows / targetRows))
@@ -68,7 +70,7 @@ export class MemorySource implements Source, Looks {
     const snapshot = this.snapshot()
     const table = this.tableOf(pipeline)
     // A value written to a column that the plan does not know would be passed over, and no one would come back for it.
-    if (this.#described.get(pipeline.name) !== columnNames(table))
+    if (this.#described.get(pipeline.name) !== this.columnsOf(table))
       throw new LoadError('try-again', `The columns of ${printSource(pipeline)} changed while the load was planned.`)
     const places = options.columns.map((column) => placeOf(table, column.name))
     const types = options.columns.map((column) => column.type)
@@ -134,8 +136,11 @@ export class MemorySource implements Source, Looks {
     return table.versions.flatMap((version) => (this.database.isVisible(version, snapshot) ? [candidate(pipeline, table, version)] : []))
   }
 
-  isChanged(xmin: number, horizon: number): boolean {
-    return xmin >= horizon
+  /** Was a row written by a transaction that the horizon does not cover? */
+  isChanged = (xmin: number, horizon: number): boolean => xmin >= horizon
+
+  columnsOf(table: MemoryTable): string {
+    return JSON.stringify(table.columns.flatMap(({ name, dropped }) => (dropped ? [] : [name])))
   }
 
   tableOf(pipeline: Pipeline): MemoryTable {
@@ -152,10 +157,6 @@ function candidate(pipeline: ResolvedPipeline, table: MemoryTable, version: Vers
   const cursor = valueAt(table, version, placeOf(table, pipeline.cursor)) as bigint | null
   const stamp = lateRows.kind === 'xid8' ? valueAt(table, version, placeOf(table, lateRows.column)) : null
   return { cursor, xmin: version.xmin, stamp }
-}
-
-function columnNames(table: MemoryTable): string {
-  return JSON.stringify(table.columns.flatMap(({ name, dropped }) => (dropped ? [] : [name])))
 }
 
 function describeTable(database: MemoryDatabase, table: MemoryTable): Table {
