@@ -65,7 +65,7 @@ export function plan(seen: Observation): Plan {
 
 function planSteps(seen: Observation): Step[] {
   const { pipeline, request, sourceTable } = seen
-  const strategy: WriteStrategyName = request.fullRefresh ? 'replace' : pipeline.write
+  const strategy = strategyOf(pipeline, request)
   if (!seen.targetStrategies.includes(strategy))
     throw new LoadError('strategy-unsupported', `The target of pipeline ${pipeline.name} has no ${strategy}.`)
   const schema = planSchema(sourceTable, seen.targetTable, pipeline.target.table, pipeline.onSchemaChange, seen.typeRules)
@@ -91,6 +91,13 @@ function planSteps(seen: Observation): Step[] {
       fingerprint: fingerprint(pipeline, sourceTable),
     },
   }))
+}
+
+/** A reload replaces its range only: what `replace` does to a whole table would take away everything outside of it. */
+function strategyOf({ write, key }: ResolvedPipeline, request: RunRequest): WriteStrategyName {
+  if (request.fullRefresh) return 'replace'
+  if (write !== 'replace' || !isReload(request)) return write
+  return key.length > 0 ? 'merge' : 'append'
 }
 
 function rescuedBelow(slice: Slice, cursor: string): Load['rescuedBelow'] {
