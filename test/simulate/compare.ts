@@ -21,7 +21,7 @@ export function findUnbacked(world: World, scenario: Scenario, target: MemoryTar
   if (state === undefined || scenario.pipeline.write === 'replace' || !scenario.keyed) return null
   const columns = world.columns()
   const held = new Set(targetRows(world, target).map((row) => print(row, columns)))
-  for (const row of world.rows()) if (isClaimed(scenario, state, row) && !held.has(print(row, columns))) return `the position ${state.position.kind === 'watermark' ? state.position.value : ''} claims the row ${print(row, columns)}`
+  for (const row of world.rows()) if (isLoaded(scenario, row) && isClaimed(scenario, state, row) && !held.has(print(row, columns))) return `the position ${state.position.kind === 'watermark' ? state.position.value : ''} claims the row ${print(row, columns)}`
   return null
 }
 
@@ -40,7 +40,8 @@ export function findDifference(world: World, scenario: Scenario, target: MemoryT
   const { pipeline, keyed } = scenario
   const columns = world.columns()
   const rows = world.rows().filter((row) => isLoaded(scenario, row))
-  const held = targetRows(world, target)
+  // A reload or a sweep may bring rows from before the start.
+  const held = targetRows(world, target).filter((row) => pipeline.start === null || isLoaded(scenario, row))
   const exact = pipeline.write === 'append' || (pipeline.write === 'replace' && (keyed || pipeline.key === null))
   if (exact) return differ(rows.map((row) => print(row, columns)).sort(), held.map((row) => print(row, columns)).sort())
   const wanted = newestByKey(rows, columns)
@@ -51,8 +52,9 @@ export function findDifference(world: World, scenario: Scenario, target: MemoryT
   return null
 }
 
-function isLoaded({ pipeline }: Scenario, row: Row): boolean {
-  return row['at'] !== null || pipeline.nullCursor === 'include'
+function isLoaded({ pipeline: { start, nullCursor } }: Scenario, row: Row): boolean {
+  const at = (row['at'] ?? null) as bigint | null
+  return at === null ? nullCursor === 'include' : start === null || at >= BigInt(start)
 }
 
 function newestByKey(rows: readonly Row[], columns: readonly string[]): Map<Value, string> {

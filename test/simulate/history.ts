@@ -3,7 +3,7 @@
 
 import { MemorySource, type MemorySourceOptions } from '../../src/connectors/memory/source.ts'
 import { MemoryTarget } from '../../src/connectors/memory/target.ts'
-import type { MemoryDatabase } from '../../src/connectors/memory/database.ts'
+import type { MemoryDatabase, Value } from '../../src/connectors/memory/database.ts'
 import type { Target } from '../../src/contract/target.ts'
 import type { PipelineResult } from '../../src/core/event.ts'
 import { ORDINARY_RUN, type RunRequest } from '../../src/core/head.ts'
@@ -108,7 +108,18 @@ export class History {
     else if (chance < 0.5) await this.#run({ faults: { loseAnswer: () => (random.chance(0.6) ? random.of(['before', 'after']) : 'no') } })
     else if (chance < 0.65) await this.#rivals()
     else if (chance < 0.68) await this.#changedDefinition()
-    else await this.#run({ request: this.#request() })
+    else await this.#plainRun(this.#request())
+  }
+
+  /** A reload leaves alone what lies outside of it, whatever the write strategy. */
+  async #plainRun(request: Partial<RunRequest>): Promise<void> {
+    const before = this.#target.rows('orders')
+    await this.#run({ request })
+    if (request.from == null) return
+    const { from, to = null } = request
+    const isOutside = (at: Value): boolean => at !== null && ((at as bigint) < BigInt(from) || (to !== null && (at as bigint) >= BigInt(to)))
+    const kept = new Set(this.#target.rows('orders').map((row) => row[0]))
+    if (before.some((row) => isOutside(row[1] ?? null) && !kept.has(row[0] ?? null))) throw new BrokenPromise('a reload took rows away outside of it')
   }
 
   #request(): Partial<RunRequest> {

@@ -30,6 +30,9 @@ export const WEAK_FAMILIES = ['none', 'short-lag'] as const
 
 export type Family = (typeof FAMILIES)[number] | (typeof WEAK_FAMILIES)[number]
 
+/** Where every clock begins. */
+export const CLOCK = 1_700_000_000_000_000n
+
 export function makeScenario(random: Random, family: Family): Scenario {
   const inserting = family === 'bound-append' || family === 'xid8-append' || family === 'long-lag'
   const trusting = family === 'bound-merge' || family === 'bound-append' || family === 'long-lag' || family === 'short-lag' || family === 'none'
@@ -39,12 +42,14 @@ export function makeScenario(random: Random, family: Family): Scenario {
   const nullCursors = random.chance(0.15)
   const nullKeys = !keyed && (family === 'bound-merge' || family === 'replace') && random.chance(0.2)
   const write = chooseWrite(random, family)
+  const starts = (family === 'bound-merge' || family === 'bound-append' || family === 'replace') && random.chance(0.1)
+  const start = starts ? (cursor === 'time' ? String(CLOCK + BigInt(random.below(50_000))) : String(random.below(15))) : null
   return {
     family,
     cursor,
     keyed,
     seesSessions,
-    pipeline: makePipeline(write, lateRows(random, family, cursor, seesSessions), nullCursors ? chooseNulls(random, family, keyed) : 'error', keyed || write === 'append' || (write === 'replace' && random.chance(0.4)) ? null : ['id']),
+    pipeline: { ...makePipeline(write, lateRows(random, family, cursor, seesSessions), nullCursors ? chooseNulls(random, family, keyed) : 'error', keyed || write === 'append' || (write === 'replace' && random.chance(0.4)) ? null : ['id']), start },
     values: trusting ? random.of(['start', 'start', 'clock']) : cursor === 'number' ? random.of(['sequence', 'sequence', 'anyone']) : random.of(['start', 'clock', 'anyone']),
     changes: keyed && !inserting,
     removes: keyed && !inserting,

@@ -4,7 +4,7 @@
 import { MemoryDatabase, type MemoryTable, placeOf, type Value, valueAt } from '../../src/connectors/memory/database.ts'
 import { Transaction } from '../../src/connectors/memory/transaction.ts'
 import type { Random } from './random.ts'
-import type { Scenario } from './scenario.ts'
+import { CLOCK, type Scenario } from './scenario.ts'
 
 const KEYS = ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h']
 const STEPS = [0n, 0n, 1n, 1n, 200n, 700n, 1_500n, 40_000n]
@@ -28,6 +28,7 @@ export class World {
   constructor(random: Random, scenario: Scenario) {
     this.#random = random
     this.#scenario = scenario
+    this.database.clock = CLOCK
     const stamp = { name: 'tx', type: { kind: 'integer', bits: 64 } } as const
     const type = scenario.cursor === 'time' ? ({ kind: 'timestamp', zoned: true } as const) : ({ kind: 'integer', bits: 64 } as const)
     const columns = [{ name: 'id', type: { kind: 'text' } } as const, { name: 'at', type }, { name: 'v', type: { kind: 'text' } } as const]
