@@ -8,14 +8,14 @@ import type { TargetKind, Workload } from './workloads.ts'
 export interface Tool {
   /** Also part of the name of its target database or file. */
   readonly name: string
-  readonly title: string
+  title(workload: Workload): string
   command(workload: Workload): readonly string[]
 }
 
 const here = import.meta.dirname
 export const TIDEMARK: Tool = {
   name: 'tidemark',
-  title: 'tidemark',
+  title: () => 'tidemark',
   command: ({ name }) => ['bash', join(here, 'peer.sh'), name],
 }
 
@@ -42,13 +42,13 @@ source -c "COPY (SELECT * FROM orders WHERE updated_at > '$since') TO STDOUT (FO
 
 const PSQL: Tool = {
   name: 'psql',
-  title: 'psql, binary COPY through a pipe',
+  title: ({ first }) => (first ? 'psql: binary COPY, then primary key' : 'psql: binary COPY, then ON CONFLICT'),
   command: ({ first }) => ['bash', '-c', first ? FIRST : INCREMENT],
 }
 
 const CSV: Tool = {
   name: 'csv',
-  title: 'DuckDB reading CSV from psql',
+  title: () => 'DuckDB reading CSV from psql',
   command: ({ first }) => [process.execPath, join(here, 'duckdb-csv.ts'), first ? 'first' : 'increment'],
 }
 
@@ -58,7 +58,7 @@ export function baselines(target: TargetKind): readonly Tool[] {
   if (!python) return [CSV]
   const scanner: Tool = {
     name: 'scanner',
-    title: "DuckDB's own Postgres scanner",
+    title: () => "DuckDB's own Postgres scanner",
     command: ({ first }) => [python, join(here, 'duckdb-scanner.py'), first ? 'first' : 'increment'],
   }
   return [CSV, scanner]

@@ -19,7 +19,7 @@ await connection.run("SET TimeZone = 'UTC'")
 
 /** Statements that read `rows` while psql writes them. */
 async function withSource(what: string, statements: readonly string[]): Promise<void> {
-  execFileSync('mkfifo', [pipe])
+  execFileSync('sh', ['-c', 'mkfifo "$1"', 'sh', pipe])
   try {
     const copy = `COPY (SELECT * FROM orders${what}) TO STDOUT (FORMAT csv)`
     const psql = spawn('sh', ['-c', 'exec psql -XAtq -v ON_ERROR_STOP=1 -c "$1" "$2" > "$3"', 'sh', copy, SRC_URL, pipe], {

@@ -24,7 +24,7 @@ export async function describeMachine(url: string): Promise<string> {
     `Node ${process.versions.node}`,
     `Postgres ${postgres}`,
     `psql ${await psqlVersion()}`,
-    `DuckDB ${duckdbVersion()}`,
+    `DuckDB ${duckdbVersion().replace('v', '')}`,
     ...(scanner === null ? [] : [`DuckDB ${scanner} for its scanner`]),
   ]
   return `${new Date().toISOString().slice(0, 10)}; ${hardware.join(', ')}; ${software.join(', ')}.`

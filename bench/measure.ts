@@ -19,11 +19,8 @@ export interface Measurement {
 
 const TIME = '/usr/bin/time'
 const SAMPLE_MS = 50
-const PAGE = 4096
 let running = 0
-process.on('exit', () => {
-  if (running !== 0) process.kill(-running, 'SIGKILL')
-})
+process.on('exit', killGroup)
 
 export async function measure(
   command: readonly string[],
@@ -32,14 +29,14 @@ export async function measure(
 ): Promise<Measurement> {
   const report = join(folder, 'time')
   const timed = existsSync(TIME) && process.platform === 'linux'
-  const [program = '', ...rest] = [...(timed ? [TIME, '-q', '-o', report, '-f', '%U %S %M'] : []), ...command]
+  const [program = '', ...rest] = [...(timed ? [TIME, '-o', report, '-f', '%U %S %M'] : []), ...command]
   let failure = ''
   let together = 0
   const start = performance.now()
   const child = spawn(program, rest, { env: { ...ENVIRONMENT, ...variables }, detached: true, stdio: ['ignore', 'ignore', 'pipe'] })
   running = child.pid ?? 0
   const sampling = setInterval(() => {
-    together = Math.max(together, residentBytes(child.pid ?? 0))
+    together = Math.max(together, residentMegabytes(child.pid ?? 0))
   }, SAMPLE_MS)
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     failure = (failure + text).slice(-2000)
@@ -47,32 +44,44 @@ export async function measure(
   let end = 0
   child.once('exit', () => {
     end = performance.now()
+    // One that it left behind would hold our end of the pipe open.
+    killGroup()
   })
   const code = await new Promise<number | string>((resolve, reject) => {
     child.once('error', reject)
     child.once('close', (exit, signal) => resolve(exit ?? signal ?? 'no exit code'))
   }).finally(() => clearInterval(sampling))
   running = 0
-  const usage = timed && existsSync(report) ? readFileSync(report, 'utf8').trim().split(' ').map(Number) : []
+  // Above the figures stands a remark where the command failed.
+  const figures = timed && existsSync(report) ? readFileSync(report, 'utf8').trim().split('\n').at(-1) : undefined
   rmSync(report, { force: true })
-  const [user, system, kilobytes] = usage
+  const [user, system, kilobytes] = figures?.split(' ').map(Number) ?? []
+  const largest = kilobytes === undefined ? null : kilobytes / 1024
   return {
     seconds: (end - start) / 1000,
     cpuSeconds: user === undefined || system === undefined ? null : user + system,
-    largestMegabytes: kilobytes === undefined ? null : kilobytes / 1024,
-    togetherMegabytes: together === 0 ? null : together / 1024 ** 2,
+    largestMegabytes: largest,
+    togetherMegabytes: together === 0 ? null : Math.max(together, largest ?? 0),
     failure: code === 0 ? null : `exit ${code}: ${failure.trim()}`,
   }
 }
 
-/** Of the process and all below it; processes that end meanwhile count nothing. */
-function residentBytes(pid: number): number {
+function killGroup(): void {
   try {
-    const own = Number(readFileSync(`/proc/${pid}/statm`, 'utf8').split(' ')[1]) * PAGE
+    if (running !== 0) process.kill(-running, 'SIGKILL')
+  } catch {
+    // They have ended by themselves.
+  }
+}
+
+/** Of the process and all below it; processes that end meanwhile count nothing. */
+function residentMegabytes(pid: number): number {
+  try {
+    const own = Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) / 1024
     const children = readdirSync(`/proc/${pid}/task`).flatMap((thread) =>
       readFileSync(`/proc/${pid}/task/${thread}/children`, 'utf8').split(' ').filter(Boolean),
     )
-    return children.reduce((sum, child) => sum + residentBytes(Number(child)), own)
+    return children.reduce((sum, child) => sum + residentMegabytes(Number(child)), own)
   } catch {
     return 0
   }

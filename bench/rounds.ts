@@ -56,9 +56,9 @@ async function round(
     await targets.settle(tool, workload.target)
     const result = await measure(tool.command(workload), targets.variables(tool), rounds.folder)
     const found = result.failure === null ? await targets.sum(tool, workload.target) : wanted
-    const failure = result.failure ?? (found === wanted ? null : `the source has ${wanted}; the target has ${found}`)
+    const failure = result.failure ?? (found === wanted ? null : `not equal: source ${wanted}; target ${found}`)
     measured?.get(tool)?.push({ ...result, failure })
-    rounds.say(`  ${tool.title}: ${failure === null ? `${result.seconds.toFixed(2)} s, equal` : `NOT EQUAL, ${failure}`}`)
+    rounds.say(`  ${tool.title(workload)}: ${failure === null ? `${result.seconds.toFixed(2)} s, equal` : `NO RESULT, ${failure}`}`)
   }
   return rows
 }
