@@ -2,7 +2,7 @@
 // fast. Made aside and swapped in whole: whoever runs the command meanwhile has the old one or the new one.
 
 import { execFileSync } from 'node:child_process'
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { build } from 'esbuild'
 
@@ -19,11 +19,10 @@ try {
 }
 
 // What every command needs is inside: one file instead of two hundred saves half of the start. DuckDB is a native library.
-const command = join(made, 'cli.js')
 await build({
   absWorkingDir: root,
-  entryPoints: ['src/cli/main.ts'],
-  outfile: command,
+  entryPoints: { cli: 'src/cli/launcher.ts', command: 'src/cli/main.ts' },
+  outdir: made,
   bundle: true,
   platform: 'node',
   format: 'esm',
@@ -32,12 +31,14 @@ await build({
   external: ['@duckdb/*', 'pg-native'],
   // The packages inside are CommonJS and ask for Node's modules by `require`.
   banner: {
-    js: "#!/usr/bin/env node\nimport { createRequire as makeRequire } from 'node:module'\nconst require = makeRequire(import.meta.url)",
+    js: "import { createRequire as makeRequire } from 'node:module'\nconst require = makeRequire(import.meta.url)",
   },
   legalComments: 'inline',
   logLevel: 'warning',
 })
-chmodSync(command, 0o755)
+const cli = join(made, 'cli.js')
+writeFileSync(cli, `#!/usr/bin/env node\n${readFileSync(cli, 'utf8')}`)
+chmodSync(cli, 0o755)
 
 const dist = join(root, 'dist')
 const old = `${made}-old`

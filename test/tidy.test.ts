@@ -59,7 +59,7 @@ describe('layers', () => {
   })
 
   test('no dead files', () => {
-    const entries = ['src/index.ts', 'src/cli/main.ts', 'src/connectors/registry.ts']
+    const entries = ['src/index.ts', 'src/cli/launcher.ts', 'src/cli/main.ts', 'src/connectors/registry.ts']
     const others = files.filter((file) => isTest(file) || /^(bench|scripts|examples)\//.test(file.path)).map(({ path }) => path)
     const reached = reachableFrom([...entries, ...others, 'test/servers/shared-servers.ts'], imports)
     expect(

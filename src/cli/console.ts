@@ -75,14 +75,17 @@ export class Console {
         () => performance.now(),
         verbose,
       )
-    return terminalReporter({
-      write: (text) => void stderr.write(text),
-      get columns() {
-        return stderr.columns || 80
+    return terminalReporter(
+      {
+        write: (text) => void stderr.write(text),
+        get columns() {
+          return stderr.columns || 80
+        },
+        now: () => performance.now(),
+        color: { good: this.#color.green, bad: this.#color.red, dim: this.#color.dim },
       },
-      now: () => performance.now(),
-      color: { good: this.#color.green, bad: this.#color.red, dim: this.#color.dim },
-    })
+      verbose,
+    )
   }
 
   /** True without asking under --yes; throws `bad-usage` where nobody can answer. */

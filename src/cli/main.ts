@@ -1,12 +1,9 @@
 // The command line. Each command is loaded when it is called, so that starting costs little.
 
-import { enableCompileCache } from 'node:module'
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
 import { asLoadError, ERRORS } from '../core/errors.ts'
 import { Console, type GlobalOptions } from './console.ts'
 import { VERSION } from './version.ts'
-
-enableCompileCache()
 
 process.on('unhandledRejection', (reason) => {
   process.stderr.write(`tidemark: unexpected: ${reason instanceof Error ? (reason.stack ?? reason.message) : String(reason)}\n`)

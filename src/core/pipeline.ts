@@ -55,6 +55,14 @@ export function resolvePipeline(pipeline: Pipeline, source: Table): ResolvedPipe
   const write = pipeline.write ?? (key.length > 0 ? 'merge' : 'append')
   if (WRITE_STRATEGIES[write].needsKey && key.length === 0)
     throw new LoadError('missing-key', `${printSource(pipeline)} has no primary key, and ${where} names none; ${write} needs one.`)
+  if (write === 'append' && pipeline.nullCursor === 'include')
+    throw new LoadError(
+      'strategy-unsupported',
+      `Pipeline ${pipeline.name} would append its rows without a cursor value again on every run.`,
+      {
+        hint: 'Use `null_cursor: exclude`, or name a `key` so that it can merge.',
+      },
+    )
   return { ...pipeline, key, write }
 }
 

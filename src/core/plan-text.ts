@@ -21,7 +21,7 @@ export function planText(plan: Plan): readonly string[] {
 }
 
 function summary(plan: Plan): string {
-  if (plan.steps.length === 0) return 'is up to date: nothing to do'
+  if (plan.steps.length === 0) return plan.heldBy.length > 0 ? 'nothing to read until what holds it ends' : 'is up to date: nothing to do'
   const rows = plan.estimatedRows === null ? '' : `, about ${count(plan.estimatedRows, 'row')}`
   return `${count(plan.steps.length, 'slice')}${rows}`
 }

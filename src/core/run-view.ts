@@ -1,7 +1,8 @@
 // Events → what there is to show of each pipeline. Terminal and web page fold with the same function.
 
 import type { PipelineResult, RunEvent } from './event.ts'
-import { count, grouped } from './plan-text.ts'
+import type { Plan } from './plan.ts'
+import { count, grouped, holdText } from './plan-text.ts'
 import { watermarkOf } from './position.ts'
 
 export interface PipelineView {
@@ -73,8 +74,14 @@ export function progressLine(view: PipelineView, seconds: number): string {
   return parts.join('  ')
 }
 
-/** What a run came to, in one line. */
-export function resultLine(result: PipelineResult): string {
+/** What is planned and why so, for those who asked to hear more. */
+export function plannedLines(plan: Plan): readonly string[] {
+  const holds = plan.heldBy.map((hold) => `${plan.pipeline}  the watermark is held by ${holdText(hold)}`)
+  return [...holds, `${plan.pipeline}  ${count(plan.steps.length, 'slice')} to load; late rows: ${plan.late.mode} (${plan.late.reason})`]
+}
+
+/** What a run came to, in one line; the watermark is left out where it would not fit into `columns`. */
+export function resultLine(result: PipelineResult, columns = Number.POSITIVE_INFINITY): string {
   const { rows } = result
   const took = `in ${result.seconds.toFixed(result.seconds < 10 ? 2 : 1)} s`
   if (result.error !== null) return `${result.pipeline}  ${result.status}: ${result.error.message}`
@@ -84,7 +91,9 @@ export function resultLine(result: PipelineResult): string {
   const detail = kinds.map((kind) => `${grouped(rows[kind])} ${kind}`).join(', ')
   const rescued = rows.rescued > 0 ? `, ${grouped(rows.rescued)} rescued by the sweep` : ''
   const rate = rows.read > 0 ? `, ${grouped(rows.read / Math.max(result.seconds, 0.001))} rows/s` : ''
-  return `${result.pipeline}  loaded ${count(rows.read, 'row')}${detail === '' ? '' : ` (${detail}${rescued})`} ${took}${rate}; watermark ${watermarkOf(result.to) ?? 'not set'}`
+  const line = `${result.pipeline}  loaded ${count(rows.read, 'row')}${detail === '' ? '' : ` (${detail}${rescued})`} ${took}${rate}`
+  const whole = `${line}; watermark ${watermarkOf(result.to) ?? 'not set'}`
+  return whole.length > columns ? line : whole
 }
 
 function bytesText(bytes: number): string {

@@ -59,6 +59,7 @@ async function loadSlice(step: Step, pipeline: ResolvedPipeline, from: State | n
   reach('stage-begun')
   let settled = false
   try {
+    stopIfAsked(signal)
     const { read, bytes } = await copyChunks(step, pipeline, stage, machinery)
     stopIfAsked(signal)
     const to: State = {

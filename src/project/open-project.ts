@@ -1,11 +1,13 @@
 // A project with its connections: everything that the command line does, as a library.
 
 import { randomUUID } from 'node:crypto'
+import type { ProjectInput } from '../config/define-project.ts'
 import { expandWildcard, isWildcard } from '../config/expand-wildcard.ts'
 import { loadProject } from '../config/load-project.ts'
 import { nearest } from '../config/nearest.ts'
 import type { Project, WildcardPipeline } from '../config/project.ts'
 import { requireOwnTargets } from '../config/shared-target.ts'
+import { validateProject } from '../config/validate-project.ts'
 import { CONNECTORS } from '../connectors/registry.ts'
 import type { Finding } from '../contract/source.ts'
 import { LoadError } from '../core/errors.ts'
@@ -43,11 +45,11 @@ export interface OpenProjectOptions {
 }
 
 /** Opens a project file or a defined project; throws `missing-project`, `bad-project`, `shared-target`. Connects to nothing yet. */
-export async function openProject(project: string | Project | null = null, options: OpenProjectOptions = {}): Promise<OpenProject> {
+export async function openProject(project: string | ProjectInput | null = null, options: OpenProjectOptions = {}): Promise<OpenProject> {
   const loaded =
     typeof project === 'string' || project === null
       ? await loadProject(project, options.env === undefined ? {} : { env: options.env })
-      : project
+      : validateProject(project, 'project', options.env === undefined ? {} : { env: options.env })
   return new OpenProject(loaded, options)
 }
 

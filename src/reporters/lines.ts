@@ -1,8 +1,8 @@
 // Events as plain lines, for a pipe or a log file: nothing moves, nothing is coloured.
 
 import type { RunEvent } from '../core/event.ts'
-import { count, holdText } from '../core/plan-text.ts'
-import { beginView, foldEvent, type PipelineView, progressLine, resultLine } from '../core/run-view.ts'
+import { count } from '../core/plan-text.ts'
+import { beginView, foldEvent, type PipelineView, plannedLines, progressLine, resultLine } from '../core/run-view.ts'
 
 const SAY_EVERY_MS = 10_000
 
@@ -19,11 +19,7 @@ export function linesReporter(write: (line: string) => void, now: () => number, 
     if (view !== null) view = foldEvent(view, event)
     switch (event.kind) {
       case 'planned':
-        for (const hold of event.plan.heldBy) if (verbose) write(`${event.pipeline}  the watermark is held by ${holdText(hold)}`)
-        if (verbose)
-          write(
-            `${event.pipeline}  ${count(event.plan.steps.length, 'slice')} to load; late rows: ${event.plan.late.mode} (${event.plan.late.reason})`,
-          )
+        if (verbose) for (const line of plannedLines(event.plan)) write(line)
         break
       case 'slice-started':
         if (verbose || event.of > 1)

@@ -1,7 +1,7 @@
 // Events on a terminal: one line per pipeline that changes in place, and what stays after it.
 
 import type { RunEvent } from '../core/event.ts'
-import { beginView, foldEvent, type PipelineView, progressLine, resultLine } from '../core/run-view.ts'
+import { beginView, foldEvent, type PipelineView, plannedLines, progressLine, resultLine } from '../core/run-view.ts'
 
 /** The clock is given from outside: reporters read none. */
 export interface Screen {
@@ -15,7 +15,7 @@ export interface Screen {
 const REDRAW_MS = 100
 const CLEAR = '\r\x1b[2K'
 
-export function terminalReporter(screen: Screen): (event: RunEvent) => void {
+export function terminalReporter(screen: Screen, verbose = false): (event: RunEvent) => void {
   let view: PipelineView | null = null
   let began = 0
   let drawn = 0
@@ -30,14 +30,20 @@ export function terminalReporter(screen: Screen): (event: RunEvent) => void {
       began = screen.now()
     }
     if (view !== null) view = foldEvent(view, event)
-    if (event.kind === 'warning') screen.write(`${CLEAR}${screen.color.dim(`${event.pipeline}  ${event.message}`)}\n`)
+    if (verbose && event.kind === 'planned')
+      screen.write(
+        `${CLEAR}${plannedLines(event.plan)
+          .map((line) => `${screen.color.dim(line)}\n`)
+          .join('')}`,
+      )
+    else if (event.kind === 'warning') screen.write(`${CLEAR}${screen.color.dim(`${event.pipeline}  ${event.message}`)}\n`)
     else if (event.kind === 'retrying')
       screen.write(
         `${CLEAR}${screen.color.dim(`${event.pipeline}  ${event.message} Trying again in ${event.waitSeconds.toFixed(1)} s.`)}\n`,
       )
     else if (event.kind === 'pipeline-finished') {
       const mark = event.result.error === null ? screen.color.good('✓') : screen.color.bad('✗')
-      screen.write(`${CLEAR}${mark} ${resultLine(event.result)}\n`)
+      screen.write(`${CLEAR}${mark} ${resultLine(event.result, screen.columns - 3)}\n`)
       view = null
     } else draw()
   }

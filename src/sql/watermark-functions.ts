@@ -53,7 +53,8 @@ export async function updateWatermark(transaction: Queryable, name: string, { fr
   const utc = /\d[+-]\d\d(:?\d\d)?$|Z$/.test(to.slice(10)) ? "$4::timestamptz AT TIME ZONE 'UTC'" : '$4::timestamp'
   const position = printPosition({ kind: 'watermark', value: to })
   const values = [name, position, count, time]
-  const set = `position = $2, epoch = coalesce(epoch, 0) + 1, last_run_at = now() AT TIME ZONE 'UTC', records_processed = $3::bigint, last_watermark = ${utc}`
+  const moved = (column: string, value: string): string => `${column} = CASE WHEN $3::bigint > 0 THEN ${value} ELSE ${column} END`
+  const set = `position = $2, epoch = coalesce(epoch, 0) + 1, ${moved('last_run_at', "now() AT TIME ZONE 'UTC'")}, ${moved('records_processed', '$3::bigint')}, last_watermark = ${utc}`
   const { rowCount } =
     from === null
       ? await transaction.query(

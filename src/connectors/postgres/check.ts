@@ -3,6 +3,7 @@
 import type { Finding } from '../../contract/source.ts'
 import type { ResolvedPipeline } from '../../core/pipeline.ts'
 import { printSource } from '../../core/pipeline.ts'
+import { isRepeatable } from '../../core/plan.ts'
 import { identifier } from '../../sql/quote.ts'
 import { cursorOf } from './cursor.ts'
 import { type PostgresTable, relation } from './describe.ts'
@@ -54,7 +55,7 @@ export async function checkSource(session: Session, pipeline: ResolvedPipeline, 
     add(
       'info',
       'no-trigger',
-      `No trigger keeps "${cursor.name}" up to date; a change that does not set it is found only by a sweep.`,
+      `No trigger keeps "${cursor.name}" up to date; a change that does not set it is ${isRepeatable(pipeline.write) ? 'found only by a sweep' : 'not seen'}.`,
       'Set it in a trigger BEFORE UPDATE.',
     )
   if (cursor.nullable) findings.push(...(await nullCursors(session, pipeline, table)))

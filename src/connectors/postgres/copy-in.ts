@@ -54,7 +54,10 @@ export class CopyIn implements Submittable {
   #frame(payload: Uint8Array, done: () => void = () => {}): void {
     const stream = this.#stream
     // Whoever closed it has rejected what waits for the end.
-    if (stream === null || stream.destroyed) return done()
+    if (stream === null || stream.destroyed) {
+      done()
+      return
+    }
     const head = Buffer.allocUnsafe(5)
     head[0] = 0x64
     head.writeInt32BE(payload.byteLength + 4, 1)

@@ -77,8 +77,10 @@ export class CopyOut implements Submittable, AsyncIterable<BytesChunk> {
         this.#headBytes += taken
         at += taken
         if (this.#headBytes < 5) break
-        if (this.#head[0] === COPY_DONE || this.#head[0] === ERROR_RESPONSE)
-          return this.#handBack(Buffer.concat([this.#head, data.subarray(at)]))
+        if (this.#head[0] === COPY_DONE || this.#head[0] === ERROR_RESPONSE) {
+          this.#handBack(Buffer.concat([this.#head, data.subarray(at)]))
+          return
+        }
         this.#beginMessage()
       }
       const end = Math.min(at + this.#bodyLeft, data.length)
@@ -103,7 +105,10 @@ export class CopyOut implements Submittable, AsyncIterable<BytesChunk> {
 
   #endMessage(): void {
     this.#headBytes = 0
-    if (this.#head[0] === COPY_DATA) return this.#endRow()
+    if (this.#head[0] === COPY_DATA) {
+      this.#endRow()
+      return
+    }
     const message = Buffer.concat([this.#head, ...this.#aside])
     this.#aside = []
     if (this.#head[0] !== COPY_OUT_RESPONSE) for (const listener of this.#parserListeners) listener(message)

@@ -104,8 +104,8 @@ export function openSession(config: PostgresConfig, what: string, side: 'source'
 /** A server that asks for the password in the clear gets it only where nobody else can read it. */
 function refusePlainPassword(client: Client, config: PostgresConfig): Promise<never> {
   return new Promise((_, reject) => {
-    if (config.tls.mode === 'verify-full' || config.tls.mode === 'verify-ca') return
-    // pg binds this method when it connects; a listener of our own would run beside it.
+    if (config.tls.mode === 'verify-full' || config.tls.mode === 'verify-ca')
+      return // pg binds this method when it connects; a listener of our own would run beside it.
     ;(client as unknown as { _handleAuthCleartextPassword(): void })._handleAuthCleartextPassword = () =>
       reject(
         new LoadError('authentication-failed', 'The server asks for the password in the clear over a connection that is not verified.', {

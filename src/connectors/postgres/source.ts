@@ -80,6 +80,7 @@ export class PostgresSource implements Source {
 
   async *read(pipeline: ResolvedPipeline, slice: Slice, options: ReadOptions): AsyncIterable<Chunk> {
     const session = await this.#open()
+    if (options.signal.aborted) throw new LoadError('stopped', 'The read was stopped.')
     const abort = (): void => {
       session.cancel()
       session.destroy()
