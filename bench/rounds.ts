@@ -27,7 +27,10 @@ export async function* measureAll(rounds: Rounds, first: Workload, workloads: re
   const targets = new Targets(rounds.server, rounds.folder)
   const tools = [TIDEMARK, ...baselines(first.target)]
   await freshSource(rounds.server)
-  if (!workloads.includes(first)) await round(rounds, targets, tools, first, 0)
+  if (!workloads.includes(first)) {
+    rounds.say(`${first.name}, not measured`)
+    await round(rounds, targets, tools, first, 0)
+  }
   for (const workload of workloads) {
     const measured = new Map(tools.map((tool) => [tool, [] as Measurement[]]))
     let rows = 0
