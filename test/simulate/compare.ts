@@ -41,7 +41,8 @@ export function findDifference(world: World, scenario: Scenario, target: MemoryT
   const columns = world.columns()
   const rows = world.rows().filter((row) => isLoaded(scenario, row))
   // A reload or a sweep may bring rows from before the start.
-  const held = targetRows(world, target).filter((row) => pipeline.start === null || isLoaded(scenario, row))
+  const early = target.contents.history.some(({ cause, rows: counts }) => cause === 'reload' || (counts['rescued'] ?? 0) > 0)
+  const held = targetRows(world, target).filter((row) => !early || pipeline.start === null || isLoaded(scenario, row))
   const exact = pipeline.write === 'append' || (pipeline.write === 'replace' && (keyed || pipeline.key === null))
   if (exact) return differ(rows.map((row) => print(row, columns)).sort(), held.map((row) => print(row, columns)).sort())
   const wanted = newestByKey(rows, columns)

@@ -78,7 +78,7 @@ function lateRows(random: Random, family: Family, cursor: Scenario['cursor'], se
 }
 
 function chooseNulls(random: Random, family: Family, keyed: boolean): Pipeline['nullCursor'] {
-  if (family === 'bound-append' || family === 'long-lag' || (!keyed && family !== 'xid8-append')) return random.of(['error', 'exclude'])
+  if (family === 'bound-append' || family === 'xid8-append' || family === 'long-lag' || !keyed) return random.of(['error', 'exclude'])
   return random.of(['error', 'include', 'exclude'])
 }
 

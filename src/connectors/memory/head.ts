@@ -60,8 +60,6 @@ export function readHead(looks: Looks, pipeline: ResolvedPipeline, table: Table,
   const nulls = rows.filter((row) => row.cursor === null).length
   if (nulls > 0 && pipeline.nullCursor === 'error')
     throw new LoadError('null-cursor', `${nulls} rows of ${printSource(pipeline)} have no value in cursor "${cursor.name}".`)
-  if (nulls > 0 && pipeline.nullCursor === 'include' && !look.repeatable && late.mode !== 'xid8')
-    throw new LoadError('null-cursor', `append would double the ${nulls} rows of ${printSource(pipeline)} that have no value in cursor "${cursor.name}".`)
   const found = rows.filter((row) => isInside(limits.range, row, looks.isChanged)).length
   const slice: Slice = { after: position, upTo: limits.upTo, range: limits.range, estimatedRows: found, sweeps: limits.everything || limits.range.changedSince?.column === null }
   const needed = found > 0 || limits.late.mode === 'bound+sweep' || limits.whole || (state === null && limits.everything)
@@ -167,6 +165,8 @@ function numberEdge({ looks, pipeline }: Look): Edge {
 
 /** A reload reads [from, to) again and leaves the position where it is. */
 function reloadHead({ cursor, request, position, repeatable, looks, pipeline }: Look, late: LatePlan): Head {
+  if (late.mode === 'xid8' && !repeatable)
+    throw new LoadError('late-rows-unsafe', `Pipeline ${pipeline.name}: no range of the cursor tells which rows xid8 has delivered; append would double them.`)
   const from = request.from === null ? null : readValue(cursor, request.from)
   const to = request.to === null ? null : readValue(cursor, request.to)
   const delivered = position?.value == null ? null : readValue(cursor, position.value)
