@@ -8,6 +8,7 @@ import { watermarkOf } from '../../src/core/position.ts'
 import { rowVersions, same } from '../servers/compare-tables.ts'
 import { freshDatabase } from '../servers/fresh-database.ts'
 import { startLoading } from '../servers/loading.ts'
+import { runUntilSame } from '../servers/run-until-same.ts'
 
 const EVENTS = { source: { table: 'events' } }
 const columns = ['id', 'at', 'note']
@@ -42,10 +43,7 @@ test('whole seconds are rounded up to half a second, and lose nothing', async ()
     await loading.source.run(`INSERT INTO events (id, note) VALUES (${id}, 'x')`)
     if (id % 8 === 0) await loading.run()
   }
-  await expect
-    .poll(async () => (await loading.run(), (await loading.compare('events', { columns })).lost.length), { timeout: 20_000, interval: 500 })
-    .toBe(0)
-  expect(await loading.compare('events', { columns })).toEqual(same(40))
+  expect(await runUntilSame(loading, 'events', { columns })).toEqual(same(40))
 })
 
 test.each(['America/New_York', 'Europe/Berlin', 'Australia/Lord_Howe', 'Pacific/Apia', 'America/Santiago'])(

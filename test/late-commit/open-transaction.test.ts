@@ -6,6 +6,7 @@ import { rowVersions, same } from '../servers/compare-tables.ts'
 import { type Loading, startLoading } from '../servers/loading.ts'
 import { addOrders, makeOrders } from '../servers/orders-table.ts'
 import { resultOf } from '../servers/run-cli.ts'
+import { runUntilSame } from '../servers/run-until-same.ts'
 
 /** Order 101 is written first and commits last; order 102 commits in between, and a run sees only that. */
 async function commitLate(loading: Loading): Promise<void> {
@@ -84,8 +85,7 @@ test('append is held back by an open transaction, and says so', async () => {
   await expect.poll(async () => (await loading.run()).status, { timeout: 20_000, interval: 400 }).toBe('held')
   expect((await loading.compare()).lost).toHaveLength(9)
   await holder.query('COMMIT')
-  await expect.poll(async () => (await loading.run(), (await loading.compare()).lost.length), { timeout: 20_000, interval: 400 }).toBe(0)
-  expect(await loading.compare()).toEqual(same(30))
+  expect(await runUntilSame(loading)).toEqual(same(30))
 })
 
 test('a prepared transaction without a process holds too', async () => {
@@ -118,8 +118,7 @@ test('a statement that waits for a lock keeps its early time, and is not lost', 
   await loading.run()
   await locker.query('COMMIT')
   await stuck
-  await expect.poll(async () => (await loading.run(), (await loading.compare()).lost.length), { timeout: 20_000, interval: 400 }).toBe(0)
-  expect(await loading.compare()).toEqual(same(6))
+  expect(await runUntilSame(loading)).toEqual(same(6))
 })
 
 test('a sweep finds what the cursor does not tell, counts it as rescued, and leaves the rest alone', async () => {

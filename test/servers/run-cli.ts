@@ -1,11 +1,9 @@
-// The command line as a child process, from the sources, as a user calls it: folder, arguments, environment in; exit code, both
+// The command line as a child process, as a user calls it: folder, arguments, environment in; exit code, both
 // outputs and the JSON out.
 
 import { type ChildProcess, spawn } from 'node:child_process'
-import { join } from 'node:path'
+import { inject } from 'vitest'
 import type { PipelineResult } from '../../src/core/event.ts'
-
-const MAIN = join(import.meta.dirname, '../../src/cli/main.ts')
 
 export interface CliResult {
   /** null where a signal ended it. */
@@ -30,7 +28,7 @@ export type Environment = Readonly<Record<string, string>>
 
 /** Starts it and returns at once. */
 export function startCli(folder: string, args: readonly string[], env: Environment = {}): RunningCli {
-  const child = spawn(process.execPath, [MAIN, ...args], {
+  const child = spawn(process.execPath, [inject('cli'), ...args], {
     cwd: folder,
     env: { ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -6,11 +6,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { TestProject } from 'vitest/node'
 import { startPostgres } from '../../src/testing/postgres-server.ts'
+import { buildCli } from './built-cli.ts'
 
 declare module 'vitest' {
   interface ProvidedContext {
     /** The shared Postgres, as superuser; tests make databases of their own with `freshDatabase`. */
     postgresUrl: string
+    /** The bundled command line. */
+    cli: string
   }
 }
 
@@ -18,9 +21,11 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const templates = mkdtempSync(join(tmpdir(), 'tidemark-templates-'))
   chmodSync(templates, 0o755)
   process.env.TIDEMARK_PG_TEMPLATES = templates
-  const postgres = await startPostgres()
+  const [postgres, cli] = await Promise.all([startPostgres(), buildCli()])
   project.provide('postgresUrl', postgres.url())
+  project.provide('cli', cli.path)
   return async () => {
+    cli.remove()
     await postgres[Symbol.asyncDispose]()
     rmSync(templates, { recursive: true, force: true })
   }
