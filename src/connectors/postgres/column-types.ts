@@ -98,8 +98,13 @@ export interface PostgresColumn extends Column {
 
 /** How a column is selected when the target's column has the type `wanted`. */
 export function selectForCopy(column: PostgresColumn, wanted: Column): string {
-  const to = wanted.native ?? nativeType(wanted.type)
+  const to = ownType(wanted)
   return column.declared === to ? identifier(column.name) : `${identifier(column.name)}::${withoutModifier(to)}`
+}
+
+/** `format_type` prints small letters; DOUBLE, FLOAT, BLOB are other databases' names, which mean something else here or nothing. */
+function ownType({ native, type }: Column): string {
+  return native === null || /^[A-Z]/.test(native) ? nativeType(type) : native
 }
 
 /** The binary form that the columns codec reads for each logical type. */
