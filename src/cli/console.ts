@@ -6,6 +6,7 @@ import type { ErrorReport, RunEvent } from '../core/event.ts'
 import { eventJson, printJson } from '../reporters/json.ts'
 import { linesReporter } from '../reporters/lines.ts'
 import { terminalReporter } from '../reporters/terminal.ts'
+import { wrap } from '../reporters/wrap.ts'
 
 export type OutputFormat = 'text' | 'json' | 'ndjson'
 
@@ -38,7 +39,10 @@ export class Console {
 
   /** For people who asked for it: the answer itself. */
   answer(lines: readonly string[]): void {
-    if (this.#output === 'text') process.stdout.write(lines.map((line) => `${line}\n`).join(''))
+    if (this.#output !== 'text') return
+    const { stdout } = process
+    const shown = stdout.isTTY ? lines.flatMap((line) => wrap(line, stdout.columns || 80)) : lines
+    stdout.write(shown.map((line) => `${line}\n`).join(''))
   }
 
   /** For people who watch. */
