@@ -65,7 +65,17 @@ export function plan(seen: Observation): Plan {
 
 function planSteps(seen: Observation): Step[] {
   const { pipeline, request, sourceTable } = seen
+  if (request.fullRefresh && isReload(request))
+    throw new LoadError('bad-usage', "A full refresh loads everything; it can't be limited to a range.", {
+      hint: 'Leave out either `--full-refresh`, or `--from` and `--to`.',
+    })
   const strategy = strategyOf(pipeline, request)
+  if (isReload(request) && strategy === 'append' && seen.head.late.mode === 'xid8')
+    throw new LoadError(
+      'late-rows-unsafe',
+      `Pipeline ${pipeline.name} can't reload a range: its cursor doesn't tell which rows xid8 has delivered, and append would double the others.`,
+      { hint: 'Load everything again with `--full-refresh`.' },
+    )
   if (!seen.targetStrategies.includes(strategy))
     throw new LoadError('strategy-unsupported', `The target of pipeline ${pipeline.name} has no ${strategy}.`)
   const schema = planSchema(sourceTable, seen.targetTable, pipeline.target.table, pipeline.onSchemaChange, seen.typeRules)
@@ -85,8 +95,7 @@ function planSteps(seen: Observation): Step[] {
       key: pipeline.key,
       keyGuaranteed: sourceTable.keyGuaranteed,
       newestBy: schema.columns.includes(pipeline.cursor) ? pipeline.cursor : null,
-      replaces:
-        cause === 'reload' && strategy === 'append' ? { column: pipeline.cursor, from: slice.range.from, to: slice.range.to } : null,
+      replaces: cause === 'reload' && strategy === 'append' ? replacedRange(slice, pipeline.cursor) : null,
       rescuedBelow: rescuedBelow(slice, pipeline.cursor),
       fingerprint: fingerprint(pipeline, sourceTable),
     },
@@ -98,6 +107,11 @@ function strategyOf({ write, key }: ResolvedPipeline, request: RunRequest): Writ
   if (request.fullRefresh) return 'replace'
   if (write !== 'replace' || !isReload(request)) return write
   return key.length > 0 ? 'merge' : 'append'
+}
+
+/** A closed upper end is the watermark, above which append has delivered nothing. */
+function replacedRange({ range }: Slice, column: string): Load['replaces'] {
+  return { column, from: range.from, to: range.toClosed ? null : range.to }
 }
 
 function rescuedBelow(slice: Slice, cursor: string): Load['rescuedBelow'] {
