@@ -19,16 +19,19 @@ export function filterOf(pipeline: ResolvedPipeline): string | null {
 function rangeAlone(cursor: Cursor, range: CursorRange): string {
   if (range.everything) return range.nulls || !cursor.nullable ? 'true' : `${cursor.column} IS NOT NULL`
   const { changedSince } = range
-  if (changedSince !== null && changedSince.column !== null) return changed(changedSince)
+  if (changedSince !== null && changedSince.column !== null)
+    return range.nulls || !cursor.nullable ? changed(changedSince) : `${changed(changedSince)} AND ${cursor.column} IS NOT NULL`
   const limits: string[] = []
   if (range.from !== null) limits.push(`${cursor.column} ${range.fromOpen ? '>' : '>='} ${cursorLiteral(cursor, range.from)}`)
   if (range.to !== null) limits.push(`${cursor.column} ${range.toClosed ? '<=' : '<'} ${cursorLiteral(cursor, range.to)}`)
   if (limits.length === 0) limits.push(cursor.nullable ? `${cursor.column} IS NOT NULL` : 'true')
   const ways = [limits.join(' AND ')]
   if (changedSince !== null) {
-    // Rows dated in the future wait, also when a sweep meets them.
-    const ceiling = range.to === null ? '' : ` AND ${cursor.column} ${range.toClosed ? '<=' : '<'} ${cursorLiteral(cursor, range.to)}`
-    ways.push(changed(changedSince) + ceiling)
+    // Rows dated in the future wait, also when a sweep meets them; unless they lie below the watermark already (the clock
+    // stepped back), where nobody would come back for them.
+    const below = range.from === null ? '' : ` OR ${cursor.column} <= ${cursorLiteral(cursor, range.from)}`
+    const ceiling = range.to === null ? '' : `${cursor.column} ${range.toClosed ? '<=' : '<'} ${cursorLiteral(cursor, range.to)}`
+    ways.push(ceiling === '' ? changed(changedSince) : `${changed(changedSince)} AND (${ceiling}${below})`)
   }
   if (range.nulls && cursor.nullable) ways.push(`${cursor.column} IS NULL`)
   return ways.length === 1 ? (ways[0] ?? 'true') : `(${ways.map((way) => `(${way})`).join(' OR ')})`
