@@ -51,7 +51,8 @@ export async function readHead(
     estimatedRows: found ? await estimate(look, limits.range) : 0,
     sweeps: limits.range.changedSince !== null && limits.range.changedSince.column === null,
   }
-  const empty = !found && !due && !(state === null && limits.everything)
+  // What replaces a whole table also carries over that nothing is left of it.
+  const empty = !found && !due && !limits.whole && !(state === null && limits.everything)
   return { slice: empty ? null : slice, late: limits.late, heldBy: limits.heldBy, waiting, nullCursors: nulls }
 }
 
@@ -72,6 +73,8 @@ interface Limits {
   /** Now, as the cursor would show it; null for numbers. */
   readonly now: string | null
   readonly everything: boolean
+  /** The target becomes exactly what is read. */
+  readonly whole: boolean
 }
 
 /** What is read, and what the watermark becomes. */
@@ -79,16 +82,16 @@ async function readLimits(look: Look, late: LatePlan): Promise<Limits> {
   const { session, cursor, position, pipeline, table, request, repeatable } = look
   const horizon = await currentHorizon(session)
   const edge = cursor.family === 'number' ? await numberEdge(look) : await timeEdge(look, late)
-  const first = position === null || position.value === null || request.fullRefresh
+  const whole = request.fullRefresh || pipeline.write === 'replace'
+  const first = whole || position === null || position.value === null
   const since = first ? null : changedSince(look, late, horizon)
   const sweeping = since !== null && since !== 'too-old' && since.column === null
   const everything = first || since === 'too-old'
-  const wholeTable = repeatable && (request.fullRefresh || pipeline.write === 'replace')
   const swept = everything || sweeping || late.mode === 'xid8'
   const sweepable = table.relationKind === 'r' || table.relationKind === 'p' || table.relationKind === 'm'
-  const value = await laterOf(look, edge.position?.value ?? null, edge.now)
-  const nextHorizon = !sweepable && late.mode !== 'xid8' ? undefined : swept || position?.horizon === undefined ? horizon : position.horizon
   const startAt = pipeline.start === null ? null : (await positionOf(session, cursor, pipeline.start)).value
+  const value = await laterOf(look, edge.position?.value ?? null, edge.now, startAt)
+  const nextHorizon = !sweepable && late.mode !== 'xid8' ? undefined : swept || position?.horizon === undefined ? horizon : position.horizon
   const xid8Since: ChangedSince | null =
     pipeline.lateRows.kind === 'xid8'
       ? { column: pipeline.lateRows.column, horizon: first ? '0' : (position?.horizon ?? '0'), before: repeatable ? null : horizon }
@@ -97,6 +100,7 @@ async function readLimits(look: Look, late: LatePlan): Promise<Limits> {
     now: edge.now,
     heldBy: value.clockBehind ? [...edge.heldBy, { kind: 'clock', pid: null, application: null, ageSeconds: null }] : edge.heldBy,
     everything,
+    whole,
     late: sweeping && late.mode === 'bound' ? { mode: 'bound+sweep', reason: `${late.reason}; a sweep was due` } : late,
     upTo: watermark(value.value, value.time, { horizon: nextHorizon }),
     range: {
@@ -106,7 +110,7 @@ async function readLimits(look: Look, late: LatePlan): Promise<Limits> {
       toClosed: edge.toClosed,
       changedSince: xid8Since ?? (sweeping ? since : null),
       nulls: pipeline.nullCursor === 'include',
-      everything: wholeTable && startAt === null,
+      everything: repeatable && whole && startAt === null,
     },
   }
 }
@@ -156,7 +160,12 @@ async function timeEdge(look: Look, late: LatePlan): Promise<Edge> {
   const { now, bound, boundTime, heldBy } = await safeBound(session, cursor, table)
   const position = bound === null ? null : { value: bound, time: boundTime }
   if (repeatable) return { to: now, toClosed: true, position, now, heldBy }
-  return { to: bound ?? look.position?.value ?? '-infinity', toClosed: false, position, now, heldBy }
+  // While someone holds, also a full load goes no further than the rows that were delivered: its watermark is where it ended.
+  const delivered = look.position?.value ?? null
+  if (bound === null && delivered !== null) {
+    return { to: delivered, toClosed: false, position: { value: delivered, time: look.position?.time ?? null }, now, heldBy }
+  }
+  return { to: bound ?? '-infinity', toClosed: false, position, now, heldBy }
 }
 
 /** For a number: up to the greatest there is, which is fixed here. */
@@ -170,17 +179,19 @@ async function numberEdge(look: Look): Promise<Edge> {
   return { to: top, toClosed: true, position: top === null ? null : { value: top, time: null }, now: null, heldBy: [] }
 }
 
-/** A watermark never goes back: where the new one is lower (a clock stepped back, someone holds), the old one stays. */
+/** A watermark never goes back: where the new one is lower (a clock stepped back, someone holds), the old one stays, or the start. */
 async function laterOf(
   { session, cursor, position, request }: Look,
   value: string | null,
   now: string | null,
+  startAt: string | null,
 ): Promise<{ value: string | null; time: string | null; clockBehind: boolean }> {
-  const old = request.fullRefresh ? null : (position?.value ?? null)
+  const stored = request.fullRefresh ? null : (position?.value ?? null)
+  const old = stored ?? startAt
   if (value === null && old === null) return { value: null, time: null, clockBehind: false }
   const options = [value, old].filter((option) => option !== null).map((option) => cursorLiteral(cursor, option))
   const later = options.length === 1 ? options[0] : `greatest(${options.join(', ')})`
-  const behind = now === null || old === null ? 'false' : `${cursorLiteral(cursor, now)} < ${cursorLiteral(cursor, old)}`
+  const behind = now === null || stored === null ? 'false' : `${cursorLiteral(cursor, now)} < ${cursorLiteral(cursor, stored)}`
   const [row] = await session.query(`SELECT (${later})::text AS value, ${utc(cursor, `(${later})`)} AS time, ${behind} AS behind`)
   return { value: row?.['value'] ?? null, time: row?.['time'] ?? null, clockBehind: row?.['behind'] === 't' }
 }
@@ -227,16 +238,32 @@ async function reloadHead(look: Look, late: LatePlan): Promise<Head> {
     text === null ? null : ((await valueAt(session, cursor, text)).value ?? null)
   const from = await value(request.from)
   const to = await value(request.to)
-  const range: CursorRange = { from, fromOpen: false, to, toClosed: false, changedSince: null, nulls: false, everything: false }
+  const delivered = position?.value ?? null
+  // What append has not delivered yet would come a second time with the next run.
+  const capped = !look.repeatable && delivered !== null && (to === null || (await isAbove(look, to, delivered)))
+  const range: CursorRange = {
+    from,
+    fromOpen: false,
+    to: capped ? delivered : to,
+    toClosed: capped && cursor.family === 'number',
+    changedSince: null,
+    nulls: false,
+    everything: false,
+  }
   const upTo = position ?? watermark(null, null)
   const slice: Slice = { after: position, upTo, range, estimatedRows: await estimate(look, range), sweeps: false }
   return {
-    slice,
+    slice: !look.repeatable && delivered === null ? null : slice,
     late: { ...late, reason: `${late.reason}; a reload does not move the watermark of ${pipeline.name}` },
     heldBy: [],
     waiting: 0,
     nullCursors: 0,
   }
+}
+
+async function isAbove({ session, cursor }: Look, value: string, other: string): Promise<boolean> {
+  const [row] = await session.query(`SELECT ${cursorLiteral(cursor, value)} > ${cursorLiteral(cursor, other)} AS above`)
+  return row?.['above'] === 't'
 }
 
 /** Throws `bad-value` for a text that is no value of the cursor's type. */
@@ -252,7 +279,7 @@ export async function valueAt(session: Session, cursor: Cursor, text: string): P
 
 /**
  * Limits between slices of about `targetRows` rows, from a sample of pages: cheap whatever the table's size, and never an
- * OFFSET. Empty where the rows can't be told apart by the cursor.
+ * OFFSET. Empty where the rows can't be told apart by the cursor. Each becomes a watermark, so none lies beyond the slice's own.
  */
 export async function sliceLimits(
   session: Session,
@@ -268,7 +295,9 @@ export async function sliceLimits(
     relation(pipeline.source.table === null ? null : table.name, pipeline.source.query) +
     (sampled && percent < 100 ? ` TABLESAMPLE SYSTEM (${percent}) REPEATABLE (1)` : '')
   const fractions = Array.from({ length: pieces - 1 }, (_, index) => (index + 1) / pieces)
-  const plain: CursorRange = { ...slice.range, changedSince: null, nulls: false, everything: false }
+  const end = slice.upTo.kind === 'watermark' ? slice.upTo.value : null
+  if (end === null) return []
+  const plain: CursorRange = { ...slice.range, to: end, toClosed: false, changedSince: null, nulls: false, everything: false }
   const rows = await session.query(
     `WITH s AS (SELECT percentile_disc(ARRAY[${fractions.join(', ')}]) WITHIN GROUP (ORDER BY ${cursor.column}) AS p FROM ${from} WHERE ${rangePredicate(pipeline, cursor, plain)})
      SELECT DISTINCT v, v::text AS value, ${utc(cursor, 'v')} AS time FROM s, unnest(s.p) AS v WHERE v IS NOT NULL ORDER BY v`,

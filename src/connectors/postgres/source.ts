@@ -26,6 +26,8 @@ export class PostgresSource implements Source {
   readonly #config: PostgresConfig
   readonly #what: string
   #session: SessionOnItsWay | null = null
+  /** Names of the columns of which plans were made, by pipeline. */
+  readonly #planned = new Map<string, ReadonlySet<string>>()
 
   constructor(config: PostgresConfig, what: string) {
     this.#config = config
@@ -40,8 +42,9 @@ export class PostgresSource implements Source {
 
   async describe(pipeline: Pipeline): Promise<PostgresTable> {
     const session = await this.#open()
-    const { table, query } = pipeline.source
-    return table === null ? describeQuery(session, query ?? '', pipeline.key ?? []) : describeTable(session, table)
+    const table = await describeSource(session, pipeline)
+    this.#planned.set(pipeline.name, new Set(table.columns.map(({ name }) => name)))
+    return table
   }
 
   /** Tables whose names match, for wildcards and `init`. */
@@ -75,7 +78,7 @@ export class PostgresSource implements Source {
     const byCursor = !slice.range.everything && (slice.range.changedSince === null || slice.range.changedSince.column === null)
     if (!byCursor || rows < targetRows * 1.5) return [slice]
     const limits = await sliceLimits(await this.#open(), pipeline, table as PostgresTable, slice, Math.round(rows / targetRows))
-    return cut(slice, limits)
+    return cut(slice, limits, cursorOf(pipeline, table as PostgresTable).family === 'number')
   }
 
   async *read(pipeline: ResolvedPipeline, slice: Slice, options: ReadOptions): AsyncIterable<Chunk> {
@@ -90,7 +93,8 @@ export class PostgresSource implements Source {
     try {
       await session.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
       // Described again inside the snapshot: a column may have changed since the plan was made.
-      const table = await this.describe(pipeline)
+      const table = await describeSource(session, pipeline)
+      this.#refuseNewColumns(pipeline, table)
       const bytes = session.submit(new CopyOut(copyStatement(pipeline, table, slice, options), options.chunkBytes))
       if (options.format === 'columns') {
         const { columnsDecoder } = await import('../../formats/pg-copy-binary.ts')
@@ -110,6 +114,14 @@ export class PostgresSource implements Source {
     }
   }
 
+  /** Rows may bring values for a column that the plan does not know; the watermark would pass them by for good. */
+  #refuseNewColumns(pipeline: ResolvedPipeline, table: PostgresTable): void {
+    const planned = this.#planned.get(pipeline.name)
+    const { include, exclude } = pipeline.columns
+    const added = table.columns.find(({ name }) => planned?.has(name) === false && include === null && !exclude.includes(name))
+    if (added !== undefined) throw new LoadError('try-again', `Column "${added.name}" came to the source while the load was planned.`)
+  }
+
   async check(pipeline: ResolvedPipeline, table: Table): Promise<readonly Finding[]> {
     return checkSource(await this.#open(), pipeline, table as PostgresTable)
   }
@@ -117,6 +129,10 @@ export class PostgresSource implements Source {
   async close(): Promise<void> {
     await this.#session?.close()
   }
+}
+
+function describeSource(session: Session, { source: { table, query }, key }: Pipeline): Promise<PostgresTable> {
+  return table === null ? describeQuery(session, query ?? '', key ?? []) : describeTable(session, table)
 }
 
 function copyStatement(pipeline: ResolvedPipeline, table: PostgresTable, slice: Slice, options: ReadOptions): string {
@@ -132,8 +148,11 @@ function copyStatement(pipeline: ResolvedPipeline, table: PostgresTable, slice: 
   return `COPY (SELECT ${columns.join(', ')} FROM ${from} WHERE ${where}) TO STDOUT (FORMAT binary)`
 }
 
-/** Half-open pieces whose union is the slice. Only the last one sweeps, takes NULLs and moves to the slice's own end. */
-function cut(slice: Slice, limits: readonly Position[]): readonly Slice[] {
+/**
+ * Pieces whose union is the slice. Only the last one sweeps, takes NULLs and moves to the slice's own end. The row at a
+ * number's watermark is delivered, so its pieces are closed above; the one at a time's is not, so they are open.
+ */
+function cut(slice: Slice, limits: readonly Position[], closed: boolean): readonly Slice[] {
   const { upTo, range } = slice
   const horizon =
     upTo.kind === 'watermark' ? (slice.after?.kind === 'watermark' ? (slice.after.horizon ?? upTo.horizon) : upTo.horizon) : undefined
@@ -149,13 +168,13 @@ function cut(slice: Slice, limits: readonly Position[]): readonly Slice[] {
     pieces.push({
       after,
       upTo: end,
-      range: { ...range, from, fromOpen, to: limit.value, toClosed: false, changedSince: null, nulls: false },
+      range: { ...range, from, fromOpen, to: limit.value, toClosed: closed, changedSince: null, nulls: false },
       estimatedRows,
       sweeps: false,
     })
     after = end
     from = limit.value
-    fromOpen = false
+    fromOpen = closed
   }
   return [...pieces, { ...slice, after, range: { ...range, from, fromOpen }, estimatedRows }]
 }
