@@ -1,9 +1,8 @@
 // Known mistakes, each of which has lost or doubled rows for somebody: put back one at a time, around the real engine. The
 // suite must notice every one of them, or it proves nothing.
 
-import type { Snapshot } from '../../src/connectors/memory/database.ts'
+import type { MemoryDatabase, MemoryTable, Snapshot, Version } from '../../src/connectors/memory/database.ts'
 import { MemorySource, type MemorySourceOptions } from '../../src/connectors/memory/source.ts'
-import type { MemoryDatabase, MemoryTable, Version } from '../../src/connectors/memory/database.ts'
 import type { MemoryTarget } from '../../src/connectors/memory/target.ts'
 import type { Stage, Target } from '../../src/contract/target.ts'
 import { LoadError } from '../../src/core/errors.ts'
@@ -20,7 +19,9 @@ import type { Family } from './scenario.ts'
 type HeadOf = (source: MemorySource, pipeline: ResolvedPipeline, table: Table, state: State | null, request: RunRequest) => Promise<Head>
 
 /** A source whose head is bent after it was taken. */
-function bentHead(bend: (slice: Slice, pipeline: ResolvedPipeline, source: MemorySource, state: State | null) => Slice): NonNullable<Bug['source']> {
+function bentHead(
+  bend: (slice: Slice, pipeline: ResolvedPipeline, source: MemorySource, state: State | null) => Slice,
+): NonNullable<Bug['source']> {
   const head: HeadOf = async (source, pipeline, table, state, request) => {
     const seen = await MemorySource.prototype.head.call(source, pipeline, table, state, request)
     return seen.slice === null || request.from !== null ? seen : { ...seen, slice: bend(seen.slice, pipeline, source, state) }
@@ -40,11 +41,26 @@ function moved({ upTo, ...slice }: Slice, move: (value: bigint) => bigint): Slic
 }
 
 /** A target whose stages commit in a way of their own. */
-function bentCommit(commit: (stage: Stage, target: MemoryTarget, load: Load, act: () => void, from: State | null, to: State, read: number) => ReturnType<Stage['commit']>): NonNullable<Bug['target']> {
-  return (target, act) => bentTarget(target, async (load) => {
-    const stage = await target.begin(load)
-    return { write: (chunk) => stage.write(chunk), abort: () => stage.abort(), commit: (from, to, read) => commit(stage, target, load, act, from, to, read) }
-  })
+function bentCommit(
+  commit: (
+    stage: Stage,
+    target: MemoryTarget,
+    load: Load,
+    act: () => void,
+    from: State | null,
+    to: State,
+    read: number,
+  ) => ReturnType<Stage['commit']>,
+): NonNullable<Bug['target']> {
+  return (target, act) =>
+    bentTarget(target, async (load) => {
+      const stage = await target.begin(load)
+      return {
+        write: (chunk) => stage.write(chunk),
+        abort: () => stage.abort(),
+        commit: (from, to, read) => commit(stage, target, load, act, from, to, read),
+      }
+    })
 }
 
 function bentTarget(target: MemoryTarget, begin: Target['begin']): Target {
@@ -103,10 +119,18 @@ class WrongAge extends MemorySource {
 class CountedPieces extends MemorySource {
   override async divide(_pipeline: ResolvedPipeline, _table: Table, slice: Slice, targetRows: number): Promise<readonly Slice[]> {
     const pieces = slice.range.everything ? 1 : Math.max(1, Math.round((slice.estimatedRows ?? 0) / targetRows))
-    return Array.from({ length: pieces }, (_, at) => Object.assign({ ...slice }, at < pieces - 1 ? { skip: at * targetRows, take: targetRows } : { skip: at * targetRows }))
+    return Array.from({ length: pieces }, (_, at) =>
+      Object.assign({ ...slice }, at < pieces - 1 ? { skip: at * targetRows, take: targetRows } : { skip: at * targetRows }),
+    )
   }
 
-  override isRead(pipeline: ResolvedPipeline, table: MemoryTable, slice: Slice & { skip?: number; take?: number }, version: Version, snapshot: Snapshot): boolean {
+  override isRead(
+    pipeline: ResolvedPipeline,
+    table: MemoryTable,
+    slice: Slice & { skip?: number; take?: number },
+    version: Version,
+    snapshot: Snapshot,
+  ): boolean {
     const isIn = (one: Version): boolean => super.isRead(pipeline, table, slice, one, snapshot)
     if (!isIn(version) || slice.skip === undefined) return isIn(version)
     const place = table.versions.filter(isIn).indexOf(version)
@@ -147,11 +171,22 @@ export interface SeededBug extends Bug {
   readonly families: readonly Family[]
 }
 
-const source = (Made: new (database: MemoryDatabase, options: MemorySourceOptions) => MemorySource): NonNullable<Bug['source']> => (database, options) => new Made(database, options)
+const source =
+  (Made: new (database: MemoryDatabase, options: MemorySourceOptions) => MemorySource): NonNullable<Bug['source']> =>
+  (database, options) =>
+    new Made(database, options)
 
 export const SOURCE_BUGS: readonly SeededBug[] = [
-  { name: 'the lower end is left out', families: ['bound-append'], source: bentHead((slice) => ({ ...slice, range: { ...slice.range, fromOpen: slice.range.from !== null } })) },
-  { name: 'the upper end is taken in, with append', families: ['bound-append'], source: bentHead((slice, { write }) => ({ ...slice, range: { ...slice.range, toClosed: slice.range.toClosed || write === 'append' } })) },
+  {
+    name: 'the lower end is left out',
+    families: ['bound-append'],
+    source: bentHead((slice) => ({ ...slice, range: { ...slice.range, fromOpen: slice.range.from !== null } })),
+  },
+  {
+    name: 'the upper end is taken in, with append',
+    families: ['bound-append'],
+    source: bentHead((slice, { write }) => ({ ...slice, range: { ...slice.range, toClosed: slice.range.toClosed || write === 'append' } })),
+  },
   { name: 'the snapshot is older than the bound', families: ['bound-merge', 'bound-append'], source: source(SnapshotFirst) },
   {
     name: 'the watermark is the greatest cursor seen',
@@ -160,11 +195,21 @@ export const SOURCE_BUGS: readonly SeededBug[] = [
       const old = state?.position.kind === 'watermark' ? state.position.value : null
       const seen = from.candidates(pipeline).flatMap(({ cursor }) => (cursor === null ? [] : [cursor]))
       const naive = { ...slice, range: { ...slice.range, fromOpen: slice.range.from !== null } }
-      return moved(naive, (bound) => seen.reduce((greatest, value) => (value > greatest ? value : greatest), old === null ? bound : BigInt(old)))
+      return moved(naive, (bound) =>
+        seen.reduce((greatest, value) => (value > greatest ? value : greatest), old === null ? bound : BigInt(old)),
+      )
     }),
   },
-  { name: 'the watermark is cut to milliseconds', families: ['bound-append'], source: bentHead((slice) => moved(slice, (value) => value - (value % 1000n))) },
-  { name: 'the bound is in another time zone', families: ['bound-merge', 'bound-append'], source: bentHead((slice) => moved(slice, (value) => value + 3_600_000_000n)) },
+  {
+    name: 'the watermark is cut to milliseconds',
+    families: ['bound-append'],
+    source: bentHead((slice) => moved(slice, (value) => value - (value % 1000n))),
+  },
+  {
+    name: 'the bound is in another time zone',
+    families: ['bound-merge', 'bound-append'],
+    source: bentHead((slice) => moved(slice, (value) => value + 3_600_000_000n)),
+  },
   { name: 'prepared transactions are overlooked', families: ['bound-merge', 'bound-append'], source: source(BlindToPrepared) },
   { name: 'open transactions are overlooked', families: ['bound-merge', 'bound-append'], source: source(BlindToSessions) },
   { name: 'the sweep counts ages from the wrong end', families: ['sweep'], source: source(WrongAge) },
@@ -207,8 +252,16 @@ export const TARGET_BUGS: readonly SeededBug[] = [
       return counts
     }),
   },
-  { name: 'of rows that share a key not the newest stays', families: ['replace'], target: (target) => bentTarget(target, (load) => target.begin({ ...load, newestBy: null })) },
-  { name: 'NULL in a key is accepted', families: ['bound-merge', 'replace'], target: (target) => bentTarget(target, (load) => target.begin({ ...load, keyGuaranteed: true })) },
+  {
+    name: 'of rows that share a key not the newest stays',
+    families: ['replace'],
+    target: (target) => bentTarget(target, (load) => target.begin({ ...load, newestBy: null })),
+  },
+  {
+    name: 'NULL in a key is accepted',
+    families: ['bound-merge', 'replace'],
+    target: (target) => bentTarget(target, (load) => target.begin({ ...load, keyGuaranteed: true })),
+  },
   {
     name: 'a failed commit passes for a commit',
     families: ['bound-merge', 'bound-append'],

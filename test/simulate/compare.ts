@@ -12,7 +12,9 @@ const print = (row: Row, columns: readonly string[]): string => columns.map((nam
 function targetRows(world: World, target: MemoryTarget): readonly Row[] {
   const columns = target.contents.tables.get('orders')?.table.columns ?? []
   const expected = Object.fromEntries(world.table.columns.map(({ name, missing }) => [name, missing]))
-  return target.rows('orders').map((cells) => ({ ...expected, ...Object.fromEntries(columns.map(({ name }, place) => [name, cells[place] ?? null])) }))
+  return target
+    .rows('orders')
+    .map((cells) => ({ ...expected, ...Object.fromEntries(columns.map(({ name }, place) => [name, cells[place] ?? null])) }))
 }
 
 /** Rows that the stored position claims, but that the target does not hold; null where there are none. */
@@ -21,7 +23,9 @@ export function findUnbacked(world: World, scenario: Scenario, target: MemoryTar
   if (state === undefined || scenario.pipeline.write === 'replace' || !scenario.keyed) return null
   const columns = world.columns()
   const held = new Set(targetRows(world, target).map((row) => print(row, columns)))
-  for (const row of world.rows()) if (isLoaded(scenario, row) && isClaimed(scenario, state, row) && !held.has(print(row, columns))) return `the position ${state.position.kind === 'watermark' ? state.position.value : ''} claims the row ${print(row, columns)}`
+  for (const row of world.rows())
+    if (isLoaded(scenario, row) && isClaimed(scenario, state, row) && !held.has(print(row, columns)))
+      return `the position ${state.position.kind === 'watermark' ? state.position.value : ''} claims the row ${print(row, columns)}`
   return null
 }
 
@@ -49,7 +53,8 @@ export function findDifference(world: World, scenario: Scenario, target: MemoryT
   const found = new Map(held.map((row) => [row['id'] ?? null, print(row, columns)]))
   if (found.size !== held.length) return 'a key stands twice in the target'
   for (const [id, row] of wanted) if (found.get(id) !== row) return `missing ${row}, found ${found.get(id) ?? 'nothing'}`
-  for (const [id, row] of found) if (!wanted.has(id) && !(world.gone.has(id) && pipeline.write !== 'replace')) return `not in the source: ${row}`
+  for (const [id, row] of found)
+    if (!wanted.has(id) && !(world.gone.has(id) && pipeline.write !== 'replace')) return `not in the source: ${row}`
   return null
 }
 

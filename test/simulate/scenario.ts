@@ -35,7 +35,8 @@ export const CLOCK = 1_700_000_000_000_000n
 
 export function makeScenario(random: Random, family: Family): Scenario {
   const inserting = family === 'bound-append' || family === 'xid8-append' || family === 'long-lag'
-  const trusting = family === 'bound-merge' || family === 'bound-append' || family === 'long-lag' || family === 'short-lag' || family === 'none'
+  const trusting =
+    family === 'bound-merge' || family === 'bound-append' || family === 'long-lag' || family === 'short-lag' || family === 'none'
   const keyed = family === 'sweep' || family === 'xid8' ? true : random.chance(0.75)
   const seesSessions = family !== 'sweep' || random.chance(0.5)
   const cursor = trusting || random.chance(0.5) ? 'time' : 'number'
@@ -49,8 +50,20 @@ export function makeScenario(random: Random, family: Family): Scenario {
     cursor,
     keyed,
     seesSessions,
-    pipeline: { ...makePipeline(write, lateRows(random, family, cursor, seesSessions), nullCursors ? chooseNulls(random, family, keyed) : 'error', keyed || write === 'append' || (write === 'replace' && random.chance(0.4)) ? null : ['id']), start },
-    values: trusting ? random.of(['start', 'start', 'clock']) : cursor === 'number' ? random.of(['sequence', 'sequence', 'anyone']) : random.of(['start', 'clock', 'anyone']),
+    pipeline: {
+      ...makePipeline(
+        write,
+        lateRows(random, family, cursor, seesSessions),
+        nullCursors ? chooseNulls(random, family, keyed) : 'error',
+        keyed || write === 'append' || (write === 'replace' && random.chance(0.4)) ? null : ['id'],
+      ),
+      start,
+    },
+    values: trusting
+      ? random.of(['start', 'start', 'clock'])
+      : cursor === 'number'
+        ? random.of(['sequence', 'sequence', 'anyone'])
+        : random.of(['start', 'clock', 'anyone']),
     changes: keyed && !inserting,
     removes: keyed && !inserting,
     nullCursors,

@@ -25,7 +25,9 @@ export function seedsOf(family: Family, count: number): readonly number[] {
 export async function playAll(family: Family, seeds: readonly number[], bug: Bug | null = null, enough = 10): Promise<readonly string[]> {
   const failed: string[] = []
   for (let at = 0; at < seeds.length && failed.length < enough; at += TOGETHER) {
-    const played = await Promise.all(seeds.slice(at, at + TOGETHER).map(async (seed) => ({ seed, broken: await simulate(seed, family, bug) })))
+    const played = await Promise.all(
+      seeds.slice(at, at + TOGETHER).map(async (seed) => ({ seed, broken: await simulate(seed, family, bug) })),
+    )
     for (const { seed, broken } of played) if (broken !== null) failed.push(`${family} ${seed} ${broken}`)
   }
   return failed

@@ -32,7 +32,11 @@ export class World {
     const stamp = { name: 'tx', type: { kind: 'integer', bits: 64 } } as const
     const type = scenario.cursor === 'time' ? ({ kind: 'timestamp', zoned: true } as const) : ({ kind: 'integer', bits: 64 } as const)
     const columns = [{ name: 'id', type: { kind: 'text' } } as const, { name: 'at', type }, { name: 'v', type: { kind: 'text' } } as const]
-    this.table = this.database.createTable('orders', scenario.pipeline.lateRows.kind === 'xid8' ? [...columns, stamp] : columns, scenario.keyed ? ['id'] : [])
+    this.table = this.database.createTable(
+      'orders',
+      scenario.pipeline.lateRows.kind === 'xid8' ? [...columns, stamp] : columns,
+      scenario.keyed ? ['id'] : [],
+    )
   }
 
   /** One thing that happens in the source. */
@@ -74,7 +78,11 @@ export class World {
       const id = random.of(KEYS)
       if (transaction.remove(table, { id })) this.gone.add(id)
     } else if (chance < 0.55 && changes) this.#change(transaction)
-    else transaction.insert(table, this.#stamped(transaction, { id: this.#key(), at: this.#cursorValue(transaction), v: this.#content(), ...this.#extra() }))
+    else
+      transaction.insert(
+        table,
+        this.#stamped(transaction, { id: this.#key(), at: this.#cursorValue(transaction), v: this.#content(), ...this.#extra() }),
+      )
   }
 
   #change(transaction: Transaction): void {
@@ -100,7 +108,11 @@ export class World {
   }
 
   #extra(): Row {
-    return this.#columns > 0 && this.#random.chance(0.6) ? { [`x${this.#columns}`]: `own ${this.#written}` } : this.#columns > 0 ? { [`x${this.#columns}`]: `default ${this.#columns}` } : {}
+    return this.#columns > 0 && this.#random.chance(0.6)
+      ? { [`x${this.#columns}`]: `own ${this.#written}` }
+      : this.#columns > 0
+        ? { [`x${this.#columns}`]: `default ${this.#columns}` }
+        : {}
   }
 
   #cursorValue(transaction: Transaction): Value {
@@ -140,7 +152,12 @@ export class World {
     if (spoilt.length === 0) return
     if (this.#scenario.keyed) {
       const mending = new Transaction(this.database)
-      for (const { id } of spoilt) mending.update(this.table, { id: id ?? null }, this.#stamped(mending, { at: this.#scenario.cursor === 'time' ? mending.start : ++this.#sequence }))
+      for (const { id } of spoilt)
+        mending.update(
+          this.table,
+          { id: id ?? null },
+          this.#stamped(mending, { at: this.#scenario.cursor === 'time' ? mending.start : ++this.#sequence }),
+        )
       mending.commit()
       return
     }
@@ -148,7 +165,8 @@ export class World {
     const deleting = this.database.assignXid()
     for (const version of this.table.versions) {
       const [id, at] = version.values
-      if (this.database.isVisible(version, snapshot) && (id === null || (at === null && pipeline.nullCursor === 'error'))) version.xmax = deleting
+      if (this.database.isVisible(version, snapshot) && (id === null || (at === null && pipeline.nullCursor === 'error')))
+        version.xmax = deleting
     }
     this.database.endXid(deleting, 'committed')
   }
@@ -160,7 +178,9 @@ export class World {
     const names = this.columns()
     return table.versions.flatMap((version) => {
       if (!database.isVisible(version, snapshot)) return []
-      return [{ ...Object.fromEntries(names.map((name) => [name, valueAt(table, version, placeOf(table, name))])), xmin: BigInt(version.xmin) }]
+      return [
+        { ...Object.fromEntries(names.map((name) => [name, valueAt(table, version, placeOf(table, name))])), xmin: BigInt(version.xmin) },
+      ]
     })
   }
 

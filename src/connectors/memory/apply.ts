@@ -16,21 +16,47 @@ type LoadMeaning = Pick<Load, 'pipeline' | 'strategy' | 'key' | 'keyGuaranteed' 
 }
 
 /** `columns` are the table's, in the order of `rows`; staged rows are in the order of the load's columns. */
-export function applyRows(columns: readonly { readonly name: string }[], rows: readonly Cells[], load: LoadMeaning, staged: readonly Cells[]): Applied {
+export function applyRows(
+  columns: readonly { readonly name: string }[],
+  rows: readonly Cells[],
+  load: LoadMeaning,
+  staged: readonly Cells[],
+): Applied {
   const places = columns.map(({ name }) => load.columns.findIndex((column) => column.name === name))
   const whole = (row: Cells, old?: Cells): Cells => places.map((place, at) => (place < 0 ? (old?.[at] ?? null) : (row[place] ?? null)))
-  if (load.strategy === 'append' || (load.strategy === 'replace' && load.key.length === 0)) return replaceRows(columns, rows, load, staged.map((row) => whole(row)))
+  if (load.strategy === 'append' || (load.strategy === 'replace' && load.key.length === 0))
+    return replaceRows(
+      columns,
+      rows,
+      load,
+      staged.map((row) => whole(row)),
+    )
   const newest = oneRowPerKey(load, staged)
-  return applyByKey(columns, rows, load, newest.map((row) => ({ row, whole })), staged.length)
+  return applyByKey(
+    columns,
+    rows,
+    load,
+    newest.map((row) => ({ row, whole })),
+    staged.length,
+  )
 }
 
 /** Without a key: all rows, those in a range, or none of them give way; the same content is left alone. */
-function replaceRows(columns: readonly { readonly name: string }[], rows: readonly Cells[], load: LoadMeaning, staged: readonly Cells[]): Applied {
-  if (load.strategy === 'append' && load.replaces === null) return { rows: [...rows, ...staged], counts: { ...NO_ROWS, inserted: staged.length } }
+function replaceRows(
+  columns: readonly { readonly name: string }[],
+  rows: readonly Cells[],
+  load: LoadMeaning,
+  staged: readonly Cells[],
+): Applied {
+  if (load.strategy === 'append' && load.replaces === null)
+    return { rows: [...rows, ...staged], counts: { ...NO_ROWS, inserted: staged.length } }
   const isReplaced = scopeOf(columns, load)
   const old = rows.filter(isReplaced)
   if (sameContent(old, staged)) return { rows, counts: { ...NO_ROWS, unchanged: staged.length } }
-  return { rows: [...rows.filter((row) => !isReplaced(row)), ...staged], counts: { ...NO_ROWS, inserted: staged.length, deleted: old.length } }
+  return {
+    rows: [...rows.filter((row) => !isReplaced(row)), ...staged],
+    counts: { ...NO_ROWS, inserted: staged.length, deleted: old.length },
+  }
 }
 
 function scopeOf(columns: readonly { readonly name: string }[], { replaces }: LoadMeaning): (row: Cells) => boolean {
@@ -53,7 +79,8 @@ function oneRowPerKey(load: LoadMeaning, staged: readonly Cells[]): readonly Cel
   if (load.keyGuaranteed || load.key.length === 0) return staged
   const keyed = keyIn(load.columns, load.key)
   const nulls = staged.filter((row) => keyed(row) === null).length
-  if (nulls > 0) throw new LoadError('null-key', `${nulls} rows of pipeline ${load.pipeline} have NULL in their key (${load.key.join(', ')}).`)
+  if (nulls > 0)
+    throw new LoadError('null-key', `${nulls} rows of pipeline ${load.pipeline} have NULL in their key (${load.key.join(', ')}).`)
   const place = load.columns.findIndex((column) => column.name === load.newestBy)
   const newest = new Map<string, Cells>()
   for (const row of staged) {
@@ -76,7 +103,13 @@ interface Staged {
   readonly whole: (row: Cells, old?: Cells) => Cells
 }
 
-function applyByKey(columns: readonly { readonly name: string }[], rows: readonly Cells[], load: LoadMeaning, staged: readonly Staged[], read: number): Applied {
+function applyByKey(
+  columns: readonly { readonly name: string }[],
+  rows: readonly Cells[],
+  load: LoadMeaning,
+  staged: readonly Staged[],
+  read: number,
+): Applied {
   const keyOfOld = keyIn(columns, load.key)
   const keyOfNew = keyIn(load.columns, load.key)
   const old = new Map(rows.map((row) => [keyOfOld(row) ?? `only ${contentOf(row)}`, row]))

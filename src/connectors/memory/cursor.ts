@@ -16,7 +16,10 @@ export function cursorOf(pipeline: ResolvedPipeline, table: Table): Cursor {
   if (column === undefined) throw new LoadError('missing-column', `${printSource(pipeline)} has no column "${pipeline.cursor}".`)
   if (column.type.kind === 'timestamp') return { name: column.name, family: 'time' }
   if (column.type.kind === 'integer') return { name: column.name, family: 'number' }
-  throw new LoadError('unusable-cursor', `Cursor "${column.name}" of ${printSource(pipeline)} is ${column.type.kind}; its values have no order that can be relied on.`)
+  throw new LoadError(
+    'unusable-cursor',
+    `Cursor "${column.name}" of ${printSource(pipeline)} is ${column.type.kind}; its values have no order that can be relied on.`,
+  )
 }
 
 /** Throws `bad-value`. */

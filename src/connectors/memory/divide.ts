@@ -23,7 +23,12 @@ export function divideSlice(slice: Slice, cursor: Cursor, cursors: readonly bigi
   for (const limit of limits) {
     if (limit === undefined || limit === last) continue
     const position = watermark(cursor, limit, horizon === undefined ? undefined : Number(horizon))
-    cut.push({ ...next, upTo: position, range: { ...next.range, to: String(limit), toClosed: closed, changedSince: null, nulls: false }, sweeps: false })
+    cut.push({
+      ...next,
+      upTo: position,
+      range: { ...next.range, to: String(limit), toClosed: closed, changedSince: null, nulls: false },
+      sweeps: false,
+    })
     next = { ...slice, after: position, range: { ...range, from: String(limit), fromOpen: closed } }
     last = limit
   }

@@ -61,7 +61,13 @@ export function readHead(looks: Looks, pipeline: ResolvedPipeline, table: Table,
   if (nulls > 0 && pipeline.nullCursor === 'error')
     throw new LoadError('null-cursor', `${nulls} rows of ${printSource(pipeline)} have no value in cursor "${cursor.name}".`)
   const found = rows.filter((row) => isInside(limits.range, row, looks.isChanged)).length
-  const slice: Slice = { after: position, upTo: limits.upTo, range: limits.range, estimatedRows: found, sweeps: limits.everything || limits.range.changedSince?.column === null }
+  const slice: Slice = {
+    after: position,
+    upTo: limits.upTo,
+    range: limits.range,
+    estimatedRows: found,
+    sweeps: limits.everything || limits.range.changedSince?.column === null,
+  }
   const needed = found > 0 || limits.late.mode === 'bound+sweep' || limits.whole || (state === null && limits.everything)
   const waiting = limits.now === null ? 0 : rows.filter((row) => row.cursor !== null && row.cursor > (limits.now ?? 0n)).length
   return { slice: needed ? slice : null, late: limits.late, heldBy: limits.heldBy, waiting, nullCursors: nulls }
@@ -115,7 +121,11 @@ function readLimits(look: Look, late: LatePlan): Limits {
   }
 }
 
-function changedSince({ position, state, request, repeatable, unique }: Look, late: LatePlan, horizon: number): ChangedSince | 'too-old' | null {
+function changedSince(
+  { position, state, request, repeatable, unique }: Look,
+  late: LatePlan,
+  horizon: number,
+): ChangedSince | 'too-old' | null {
   const due = (state?.unswept ?? 0) + 1 >= SWEEP_EVERY || request.sweep
   if (late.mode !== 'sweep' && !(late.mode === 'bound' && due && position?.horizon !== undefined && repeatable)) return null
   // Where rows share a key, a sweep would find some of them, of which the newest need not be the newest of all.
@@ -149,7 +159,10 @@ function timeEdge(look: Look, late: LatePlan): Edge {
   // After that: a transaction leaves the open ones for the prepared ones, never the other way.
   const prepared = looks.preparedWriters(pipeline)
   const bound = prepared > 0 ? null : safe
-  const heldBy = [...(oldest === null ? [] : [hold('transaction')]), ...Array.from({ length: prepared }, () => hold('prepared-transaction'))]
+  const heldBy = [
+    ...(oldest === null ? [] : [hold('transaction')]),
+    ...Array.from({ length: prepared }, () => hold('prepared-transaction')),
+  ]
   if (repeatable) return { to: now, toClosed: true, bound, now, heldBy }
   const old = position?.value == null ? null : readValue(cursor, position.value)
   // While someone holds, also a full load goes no further than the rows that were delivered: its watermark is where it ended.
@@ -158,15 +171,15 @@ function timeEdge(look: Look, late: LatePlan): Edge {
 
 /** For a number: up to the greatest there is, which is fixed here. */
 function numberEdge({ looks, pipeline }: Look): Edge {
-  const top = looks.candidates(pipeline).reduce<bigint | null>((greatest, { cursor }) => (cursor === null ? greatest : later(greatest, cursor)), null)
+  const top = looks
+    .candidates(pipeline)
+    .reduce<bigint | null>((greatest, { cursor }) => (cursor === null ? greatest : later(greatest, cursor)), null)
   // Of an empty table nothing is read: a row that comes only now has no place in the position.
   return { to: top ?? NEVER, toClosed: true, bound: top, now: null, heldBy: [] }
 }
 
 /** A reload reads [from, to) again and leaves the position where it is. */
 function reloadHead({ cursor, request, position, repeatable, looks, pipeline }: Look, late: LatePlan): Head {
-  if (late.mode === 'xid8' && !repeatable)
-    throw new LoadError('late-rows-unsafe', `Pipeline ${pipeline.name}: no range of the cursor tells which rows xid8 has delivered; append would double them.`)
   const from = request.from === null ? null : readValue(cursor, request.from)
   const to = request.to === null ? null : readValue(cursor, request.to)
   const delivered = position?.value == null ? null : readValue(cursor, position.value)
@@ -184,7 +197,13 @@ function reloadHead({ cursor, request, position, repeatable, looks, pipeline }: 
   const estimatedRows = looks.candidates(pipeline).filter((row) => isInside(range, row, looks.isChanged)).length
   const slice: Slice = { after: position, upTo: position ?? watermark(cursor, null, undefined), range, estimatedRows, sweeps: false }
   const nothing = !repeatable && delivered === null
-  return { slice: nothing ? null : slice, late: { ...late, reason: `${late.reason}; a reload does not move the watermark` }, heldBy: [], waiting: 0, nullCursors: 0 }
+  return {
+    slice: nothing ? null : slice,
+    late: { ...late, reason: `${late.reason}; a reload does not move the watermark` },
+    heldBy: [],
+    waiting: 0,
+    nullCursors: 0,
+  }
 }
 
 function hold(kind: Hold['kind']): Hold {

@@ -14,7 +14,8 @@ export interface Candidate {
 export function isInside(range: CursorRange, row: Candidate, isChanged: (xmin: number, horizon: number) => boolean): boolean {
   const { cursor } = row
   if (range.everything) return range.nulls || cursor !== null
-  if (range.changedSince !== null && range.changedSince.column !== null) return (range.nulls || cursor !== null) && isStampedSince(range.changedSince, row.stamp)
+  if (range.changedSince !== null && range.changedSince.column !== null)
+    return (range.nulls || cursor !== null) && isStampedSince(range.changedSince, row.stamp)
   if (cursor === null) return range.nulls
   const swept = range.changedSince !== null && isChanged(row.xmin, Number(range.changedSince.horizon))
   return isBetween(range, cursor) || (swept && !isWaiting(range, cursor))

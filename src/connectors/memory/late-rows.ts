@@ -14,7 +14,12 @@ export const SWEEP_EVERY = 20
 export function chooseLateRows(pipeline: ResolvedPipeline, table: Table, cursor: Cursor, seesSessions: boolean): LatePlan {
   const asked = pipeline.lateRows
   const unsafe = (why: string): LoadError => new LoadError('late-rows-unsafe', `Pipeline ${pipeline.name}: ${why}.`)
-  const noBound = cursor.family === 'number' ? 'a number says nothing about when its row was committed' : seesSessions ? null : 'open transactions can not be seen'
+  const noBound =
+    cursor.family === 'number'
+      ? 'a number says nothing about when its row was committed'
+      : seesSessions
+        ? null
+        : 'open transactions can not be seen'
   const noSweep = isRepeatable(pipeline.write) ? null : `${pipeline.write} would double the rows that a sweep reads again`
   switch (asked.kind) {
     case 'none':

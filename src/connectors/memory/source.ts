@@ -1,6 +1,7 @@
 // A memory table as source, under the same rules as a real server: reads only, one snapshot a slice, nothing seen before it
 // is committed. Its looks are methods of their own, so that tests can blind one of them.
 
+import type { ReadOptions, Source } from '../../contract/source.ts'
 import type { Chunk } from '../../core/chunk.ts'
 import { LoadError } from '../../core/errors.ts'
 import type { Head, RunRequest } from '../../core/head.ts'
@@ -9,9 +10,8 @@ import { type Position, watermarkOf } from '../../core/position.ts'
 import type { Slice } from '../../core/slice.ts'
 import type { State } from '../../core/state.ts'
 import type { Column, Table, TableName } from '../../core/table.ts'
-import type { ReadOptions, Source } from '../../contract/source.ts'
 import { cursorOf, readValue, watermark } from './cursor.ts'
-import { type MemoryDatabase, type MemoryTable, placeOf, type Snapshot, valueAt, type Version } from './database.ts'
+import { type MemoryDatabase, type MemoryTable, placeOf, type Snapshot, type Version, valueAt } from './database.ts'
 import { divideSlice } from './divide.ts'
 import { type Looks, readHead } from './head.ts'
 import { type Candidate, isInside } from './inside.ts'
@@ -62,7 +62,9 @@ export class MemorySource implements Source, Looks {
     const restless = slice.after !== null && pipeline.write !== 'append' && !selectedTable(pipeline, table).keyGuaranteed
     if (slice.range.everything || byStamp || restless || rows < targetRows * 1.5) return [slice]
     const plain = { ...slice.range, changedSince: null }
-    const cursors = this.candidates(pipeline).flatMap((row) => (row.cursor !== null && isInside(plain, row, () => false) ? [row.cursor] : []))
+    const cursors = this.candidates(pipeline).flatMap((row) =>
+      row.cursor !== null && isInside(plain, row, () => false) ? [row.cursor] : [],
+    )
     return divideSlice(slice, cursorOf(pipeline, table), cursors, Math.round(rows / targetRows))
   }
 
@@ -160,13 +162,17 @@ function candidate(pipeline: ResolvedPipeline, table: MemoryTable, version: Vers
 }
 
 function describeTable(database: MemoryDatabase, table: MemoryTable): Table {
-  const columns = table.columns.filter(({ dropped }) => !dropped).map(({ name, type, nullable, missing }): Column => ({
-    name,
-    type,
-    native: null,
-    nullable,
-    ...(missing === null ? {} : { backfill: String(missing) }),
-  }))
+  const columns = table.columns
+    .filter(({ dropped }) => !dropped)
+    .map(
+      ({ name, type, nullable, missing }): Column => ({
+        name,
+        type,
+        native: null,
+        nullable,
+        ...(missing === null ? {} : { backfill: String(missing) }),
+      }),
+    )
   return {
     name: { schema: null, name: table.name },
     columns,

@@ -1,8 +1,8 @@
 // What a memory target holds: tables, states and history. A commit is one assignment of all three: readers see either what
 // was before or what is after.
 
-import type { Load, RowCounts } from '../../core/load.ts'
 import { LoadError } from '../../core/errors.ts'
+import type { Load, RowCounts } from '../../core/load.ts'
 import type { HistoryRow, State, StateRow } from '../../core/state.ts'
 import type { Table } from '../../core/table.ts'
 import type { Cells } from './vectors.ts'
@@ -25,11 +25,21 @@ export const EMPTY_CONTENTS: Contents = { tables: new Map(), states: new Map(), 
 export function refuseMovedState(contents: Contents, from: State | null, pipeline: string): void {
   const current = contents.states.get(pipeline)
   if (current?.epoch !== from?.epoch)
-    throw new LoadError('state-conflict', `Another run moved pipeline ${pipeline} while this one was loading; nothing of this run was written.`)
+    throw new LoadError(
+      'state-conflict',
+      `Another run moved pipeline ${pipeline} while this one was loading; nothing of this run was written.`,
+    )
 }
 
 /** The contents with the state moved on and the commit in the history. */
-export function advanceState(contents: Contents, from: State | null, to: State, load: Pick<Load, 'runId' | 'cause'>, read: number, counts: RowCounts): Contents {
+export function advanceState(
+  contents: Contents,
+  from: State | null,
+  to: State,
+  load: Pick<Load, 'runId' | 'cause'>,
+  read: number,
+  counts: RowCounts,
+): Contents {
   const before = contents.states.get(to.pipeline)
   const moved = counts.inserted + counts.updated + counts.deleted
   const sameRun = contents.history.some((row) => row.pipeline === to.pipeline && row.runId === load.runId && movedBy(row) > 0)
@@ -37,7 +47,16 @@ export function advanceState(contents: Contents, from: State | null, to: State, 
   const time = to.position.kind === 'watermark' ? (to.position.time ?? null) : null
   const at = new Date().toISOString()
   const row: StateRow = { ...to, lastWatermark: time, lastRunAt: moved === 0 ? (before?.lastRunAt ?? null) : at, recordsProcessed: records }
-  const entry = { pipeline: to.pipeline, epoch: to.epoch, from: from?.position ?? null, to: to.position, rows: { read, ...counts }, at, runId: load.runId, cause: load.cause }
+  const entry = {
+    pipeline: to.pipeline,
+    epoch: to.epoch,
+    from: from?.position ?? null,
+    to: to.position,
+    rows: { read, ...counts },
+    at,
+    runId: load.runId,
+    cause: load.cause,
+  }
   return { ...contents, states: new Map(contents.states).set(to.pipeline, row), history: [entry, ...contents.history] }
 }
 

@@ -1,5 +1,6 @@
 // A target in memory: the executable meaning of the contract, with which every other target is compared.
 
+import type { Stage, Target } from '../../contract/target.ts'
 import type { Chunk } from '../../core/chunk.ts'
 import { LoadError } from '../../core/errors.ts'
 import { invariant } from '../../core/invariant.ts'
@@ -7,7 +8,6 @@ import type { Load, RowCounts } from '../../core/load.ts'
 import { compareTypes, type SchemaChange } from '../../core/schema-change.ts'
 import type { HistoryRow, State, StateRow } from '../../core/state.ts'
 import { type Column, printTableName, type Table, type TableName } from '../../core/table.ts'
-import type { Stage, Target } from '../../contract/target.ts'
 import { applyRows } from './apply.ts'
 import type { Value } from './database.ts'
 import { advanceState, type Contents, EMPTY_CONTENTS, refuseMovedState, type TargetTable } from './state-store.ts'
@@ -19,7 +19,16 @@ export class MemoryTarget implements Target {
   readonly formats = ['columns'] as const
   readonly strategies = ['append', 'merge', 'delete-insert', 'replace'] as const
   readonly atomic = true
-  readonly types = { targetColumn: ({ name, type, nullable, native, backfill }: Column): Column => ({ name, type, nullable, native, backfill: backfill ?? null }), compare: compareTypes }
+  readonly types = {
+    targetColumn: ({ name, type, nullable, native, backfill }: Column): Column => ({
+      name,
+      type,
+      nullable,
+      native,
+      backfill: backfill ?? null,
+    }),
+    compare: compareTypes,
+  }
   /** All there is; replaced as a whole by a commit. */
   contents: Contents = EMPTY_CONTENTS
 
@@ -100,7 +109,11 @@ function changedTable(old: TargetTable | null, changes: readonly SchemaChange[])
       if (now !== null) throw new LoadError('target-failed', `Table ${printTableName(change.table.name)} is there already.`)
       now = { table: { ...change.table, identity: `memory target ${printTableName(change.table.name)}` }, rows: [] }
     } else if (now === null) throw new LoadError('target-missing', `There is no table ${printTableName(change.table)}.`)
-    else if (change.kind === 'widen-column') now = { ...now, table: { ...now.table, columns: now.table.columns.map((column) => (column.name === change.column.name ? change.column : column)) } }
+    else if (change.kind === 'widen-column')
+      now = {
+        ...now,
+        table: { ...now.table, columns: now.table.columns.map((column) => (column.name === change.column.name ? change.column : column)) },
+      }
     else {
       // The source's older rows show the column's default without having been changed; the target's do the same.
       const shown = backfillOf(change.column)

@@ -1,7 +1,7 @@
 // A transaction of the memory database. States: open → prepared → ended, or open → ended. It gets its number with its first
 // write; what is written after a savepoint has a number of its own. A write that would have to wait is refused instead.
 
-import { type MemoryDatabase, type MemoryTable, placeOf, type Unfinished, type Value, valueAt, type Version } from './database.ts'
+import { type MemoryDatabase, type MemoryTable, placeOf, type Unfinished, type Value, type Version, valueAt } from './database.ts'
 
 /** Work that becomes visible all at once, or never. */
 export class Transaction implements Unfinished {
@@ -51,7 +51,9 @@ export class Transaction implements Unfinished {
   update(table: MemoryTable, key: Readonly<Record<string, Value>>, changes: Readonly<Record<string, Value>>): boolean {
     const found = this.#find(table, this.#keyOf(table, key))
     if (typeof found === 'string') return false
-    const values = table.columns.map((column, place) => (column.name in changes && !column.dropped ? (changes[column.name] ?? null) : valueAt(table, found, place)))
+    const values = table.columns.map((column, place) =>
+      column.name in changes && !column.dropped ? (changes[column.name] ?? null) : valueAt(table, found, place),
+    )
     found.xmax = this.#xid()
     this.#add(table, values)
     return true
