@@ -4,4 +4,5 @@ import type { Connector } from '../contract/connector.ts'
 export const CONNECTORS: Readonly<Record<string, () => Promise<Connector<unknown>>>> = {
   postgres: async () => (await import('./postgres/connector.ts')).postgres as Connector<unknown>,
   duckdb: async () => (await import('./duckdb/connector.ts')).duckdb as Connector<unknown>,
+  memory: async () => (await import('./memory/connector.ts')).memory as Connector<unknown>,
 }

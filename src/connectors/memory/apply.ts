@@ -152,6 +152,6 @@ function keyIn(columns: readonly { readonly name: string }[], key: readonly stri
 }
 
 /** A row as text that is equal for equal rows only. */
-export function contentOf(row: Cells): string {
+function contentOf(row: Cells): string {
   return JSON.stringify(row.map((value) => (typeof value === 'bigint' ? [String(value)] : value)))
 }
