@@ -195,9 +195,7 @@ export const SOURCE_BUGS: readonly SeededBug[] = [
       const old = state?.position.kind === 'watermark' ? state.position.value : null
       const seen = from.candidates(pipeline).flatMap(({ cursor }) => (cursor === null ? [] : [cursor]))
       const naive = { ...slice, range: { ...slice.range, fromOpen: slice.range.from !== null } }
-      return moved(naive, (bound) =>
-        seen.reduce((greatest, value) => (value > greatest ? value : greatest), old === null ? bound : BigInt(old)),
-      )
+      return moved(naive, (bound) => [...seen, old === null ? bound : BigInt(old)].sort((a, b) => (a < b ? 1 : -1))[0] ?? bound)
     }),
   },
   {

@@ -26,7 +26,7 @@ export interface Bug {
 }
 
 /** Thrown where a history shows that a promise was broken. */
-export class BrokenPromise extends Error {}
+class BrokenPromise extends Error {}
 
 interface RunOptions {
   readonly request?: Partial<RunRequest>
@@ -48,7 +48,7 @@ const EXPECTED_ERRORS = [
   'bad-usage',
 ]
 
-export class History {
+class History {
   readonly #random: Random
   readonly #scenario: Scenario
   readonly #world: World
