@@ -14,13 +14,15 @@ interface Pending {
 }
 
 const open = new Map<string, Database>()
+/** Ends of those that are no longer open but may still have the file. */
+const closing = new Map<string, Promise<void>>()
 
 /** The database at the path; `close` it as often as it was opened. */
 export function openDatabase(path: string, options: Readonly<Record<string, string>>): Database {
   const absolute = resolve(path)
   let database = open.get(absolute)
   if (database === undefined) {
-    database = new Database(absolute, options)
+    database = new Database(absolute, options, closing.get(absolute))
     open.set(absolute, database)
   }
   database.users++
@@ -46,9 +48,12 @@ export class Database {
   #feeds = 0
   #openFeeds = 0
   #broken: unknown = null
+  readonly #free: Promise<void> | undefined
 
-  constructor(path: string, options: Readonly<Record<string, string>>) {
+  /** `free`: until then an earlier opening has the file, and two at once in one process would overwrite each other. */
+  constructor(path: string, options: Readonly<Record<string, string>>, free?: Promise<void>) {
     this.path = path
+    this.#free = free
     // Without the command's own flags: --input-type would be one too many.
     this.#worker = new Worker(workerFile(), { execArgv: [], workerData: { path, options, shared: this.#shared } satisfies WorkerData })
     this.#worker.unref()
@@ -70,6 +75,7 @@ export class Database {
   }
 
   async connect(): Promise<Connection> {
+    await this.#free
     const connection = ++this.#connections
     await this.request({ kind: 'connect', connection })
     return new Connection(this, connection)
@@ -95,6 +101,18 @@ export class Database {
   async close(): Promise<void> {
     if (--this.users > 0) return
     open.delete(this.path)
+    const ended = this.#end()
+    const free = ended.catch(() => {})
+    closing.set(this.path, free)
+    try {
+      await ended
+    } finally {
+      if (closing.get(this.path) === free) closing.delete(this.path)
+    }
+  }
+
+  async #end(): Promise<void> {
+    await this.#free
     try {
       await this.request({ kind: 'close' })
     } finally {

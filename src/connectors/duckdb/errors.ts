@@ -77,6 +77,12 @@ const RULES: readonly Rule[] = [
     hint: 'Raise `memory_limit` of the connection.',
   },
   {
+    // It was not there when the plan was made.
+    pattern: /^Catalog Error: Table with name (\S+) already exists/i,
+    code: 'state-conflict',
+    message: (match) => `Another run made table ${match[1]} first.`,
+  },
+  {
     pattern: /^Catalog Error: Table with name (\S+) does not exist/i,
     code: 'missing-table',
     message: (match) => `There is no table ${match[1]}.`,

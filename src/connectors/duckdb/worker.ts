@@ -1,6 +1,7 @@
 // The worker thread in which one DuckDB database lives. It answers requests in order of arrival; a feed waits here for its next
 // chunk without keeping the main thread from reading it. Knows no loads and no state: only statements and feeds.
 
+import { setTimeout as pause } from 'node:timers/promises'
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads'
 import { type DuckDBConnection, DuckDBInstance, type DuckDBValue } from '@duckdb/node-api'
 import { LoadError } from '../../core/errors.ts'
@@ -50,15 +51,33 @@ const port = parentPort as MessagePort
 const connections = new Map<number, DuckDBConnection>()
 const feeds = new Map<number, OpenFeed>()
 const readers = new Map<number, FeedReader>()
-let database: DuckDBInstance | null = null
+let database: Promise<DuckDBInstance> | null = null
 
+/** Once, whoever asks while it is being opened: a file opened twice loses what one of the two writes. */
 async function openDatabase(): Promise<DuckDBInstance> {
-  if (database !== null) return database
-  database = await DuckDBInstance.create(path, options)
-  const connection = await database.connect()
-  registerFeeds(connection, readers)
-  connection.closeSync()
-  return database
+  database ??= openFile()
+  try {
+    return await database
+  } catch (thrown) {
+    database = null
+    throw thrown
+  }
+}
+
+async function openFile(): Promise<DuckDBInstance> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      const instance = await DuckDBInstance.create(path, options)
+      const connection = await instance.connect()
+      registerFeeds(connection, readers)
+      connection.closeSync()
+      return instance
+    } catch (thrown) {
+      // A file that another process is making at this moment has no header yet.
+      if (attempt === 5 || !/not a valid DuckDB database file/.test(String(thrown))) throw thrown
+      await pause(100)
+    }
+  }
 }
 
 function connectionOf(number: number): DuckDBConnection {
@@ -131,7 +150,7 @@ async function answer(request: Request): Promise<Omit<Answer, 'id'>> {
     case 'close':
       for (const connection of connections.values()) connection.closeSync()
       connections.clear()
-      database?.closeSync()
+      if (database !== null) (await database.catch(() => null))?.closeSync()
       database = null
       return {}
   }
