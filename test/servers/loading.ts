@@ -40,7 +40,7 @@ export interface Loading extends AsyncDisposable {
   start(args: readonly string[], env?: Environment): RunningCli
   open(options?: OpenProjectOptions): Promise<OpenProject>
   /** The first pipeline run in this process: as a library does it, without the cost of a child. */
-  run(options?: RunOptions): Promise<PipelineResult>
+  run(options?: RunOptions, settings?: OpenProjectOptions['settings']): Promise<PipelineResult>
   /** What is stored of the first pipeline. */
   state(): Promise<StateRow | null>
   /** Rewrites the project file; `connections` come on top of `shop` and `warehouse`, or replace them. */
@@ -79,8 +79,8 @@ export async function startLoading(options: LoadingOptions = {}): Promise<Loadin
     cli: (args, more = {}) => runCli(folder.path, ['-o', 'json', ...args], { ...env, ...more }),
     start: (args, more = {}) => startCli(folder.path, ['-o', 'json', ...args], { ...env, ...more }),
     open,
-    async run(more = {}) {
-      await using project = await open()
+    async run(more = {}, settings = {}) {
+      await using project = await open({ settings })
       const [pipeline] = await project.pipelines()
       const { pipelines: results } = await project.run(pipeline?.name ?? '', more)
       return results[0] as PipelineResult
