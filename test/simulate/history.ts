@@ -187,7 +187,7 @@ class History {
         emit: () => {},
         runId: `run ${++this.#runs}`,
         reach,
-        settings: { chunkBytes: 100, sliceRows: this.#scenario.sliceRows, retries: 2, retrySeconds: 0 },
+        settings: { chunkBytes: this.#quiet ? 4_000 : 100, sliceRows: this.#scenario.sliceRows, retries: 2, retrySeconds: 0 },
       },
       { ...ORDINARY_RUN, ...request },
     )

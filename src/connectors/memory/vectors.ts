@@ -38,11 +38,15 @@ function validity(rows: readonly Cells[], place: number): Uint8Array {
 
 function textData(rows: readonly Cells[], place: number): { data: Uint32Array; bytes: Uint8Array } {
   const data = new Uint32Array(rows.length + 1)
-  const texts = rows.map((row) => encoder.encode((row[place] ?? '') as string))
-  for (const [at, text] of texts.entries()) data[at + 1] = (data[at] ?? 0) + text.length
-  const bytes = new Uint8Array(data[rows.length] ?? 0)
-  for (const [at, text] of texts.entries()) bytes.set(text, data[at])
-  return { data, bytes }
+  const texts = rows.map((row) => (row[place] ?? '') as string)
+  // A character of UTF-16 is at most three bytes of UTF-8.
+  const bytes = new Uint8Array(texts.reduce((sum, text) => sum + text.length * 3, 0))
+  let end = 0
+  for (const [at, text] of texts.entries()) {
+    end += encoder.encodeInto(text, bytes.subarray(end)).written
+    data[at + 1] = end
+  }
+  return { data, bytes: bytes.subarray(0, end) }
 }
 
 export function toRows(chunk: ColumnsChunk): Cells[] {
