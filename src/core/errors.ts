@@ -145,7 +145,7 @@ export const ERRORS = {
     retry: 'never',
     exit: 3,
     meaning: "The stored state can't be read.",
-    hint: 'Restore the row of pipeline_watermarks from pipeline_history, or load again with `--full-refresh`.',
+    hint: 'Copy `to_position` of its newest row in pipeline_history to `position` in pipeline_watermarks; or delete its rows in both tables, and load again with `--full-refresh`.',
   },
   'source-failed': { retry: 'never', exit: 1, meaning: 'The source refused a statement.', hint: "See the server's message." },
   'target-failed': { retry: 'never', exit: 1, meaning: 'The target refused a statement.', hint: "See the server's message." },
