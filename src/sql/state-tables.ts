@@ -182,3 +182,12 @@ export function conflict(pipeline: string): LoadError {
     `Another run moved pipeline ${pipeline} while this one was loading; nothing of this run was written.`,
   )
 }
+
+/** Of an entry that the history has already: someone took the pipeline's state row away, and left its history. */
+export function historyAhead(pipeline: string, epoch: bigint): LoadError {
+  return new LoadError(
+    'state-corrupted',
+    `pipeline_history knows epoch ${epoch} of pipeline ${pipeline} already, which pipeline_watermarks does not.`,
+    { hint: 'Put its row of pipeline_watermarks back; or delete its rows of pipeline_history too, and everything loads again.' },
+  )
+}

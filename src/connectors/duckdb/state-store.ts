@@ -8,6 +8,7 @@ import {
   ADDED_COLUMNS,
   conflict,
   HISTORY,
+  historyAhead,
   historyFrom,
   historyParameters,
   movedRows,
@@ -81,7 +82,7 @@ export class StateStore {
     if ((await this.#whole(connection)) === 'whole') await connection.run(this.#sql.quiet, [state.pipeline, String(state.epoch)])
   }
 
-  /** Compare-and-set; inside the transaction of the rows. Throws `state-conflict`. */
+  /** Compare-and-set; inside the transaction of the rows. Throws `state-conflict`, `state-corrupted`. */
   async advance(connection: Connection, from: State | null, to: State, runId: string): Promise<void> {
     const parameters = stateParameters(from, to, runId)
     try {
@@ -89,6 +90,8 @@ export class StateStore {
     } catch (thrown) {
       throw asConflict(thrown, to.pipeline)
     }
+    const [newest] = from === null ? await connection.rows(this.#sql.readHistory, [to.pipeline, 1]) : []
+    if (newest !== undefined && BigInt(String(newest['epoch'])) >= to.epoch) throw historyAhead(to.pipeline, to.epoch)
   }
 
   async record(

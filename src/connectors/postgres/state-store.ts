@@ -8,6 +8,7 @@ import {
   ADDED_COLUMNS,
   conflict,
   HISTORY,
+  historyAhead,
   historyFrom,
   historyParameters,
   movedRows,
@@ -98,6 +99,11 @@ export class StateStore {
     seconds: number,
   ): Promise<void> {
     await session.query(this.#sql.count, [to.pipeline, movedRows(rows), load.runId])
-    await session.query(this.#sql.addHistory, historyParameters(from, to, rowsRead, rows, load.cause, seconds, load.runId))
+    try {
+      await session.query(this.#sql.addHistory, historyParameters(from, to, rowsRead, rows, load.cause, seconds, load.runId))
+    } catch (error) {
+      if (error instanceof LoadError && error.code === 'duplicate-key') throw historyAhead(to.pipeline, to.epoch)
+      throw error
+    }
   }
 }
