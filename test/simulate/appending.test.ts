@@ -10,6 +10,9 @@ test.each(['bound-append', 'xid8-append', 'replace', 'long-lag'] as const)('%s l
 })
 
 test.each(['none', 'short-lag'] as const)('%s, which promises less, is seen to lose rows', async (family) => {
-  const failed = await playAll(family, seedsOf(family, 200))
+  const failed = await playAll(
+    family,
+    Array.from({ length: 200 }, (_, at) => at),
+  )
   expect(failed.some((line) => /missing|claims the row/.test(line))).toBe(true)
 })
