@@ -107,6 +107,18 @@ const unfit: [what: string, make: string, pipeline: object, refusal: Refusal][] 
     { code: 'late-rows-unsafe', names: ['sweep', 'append', 'tidemark.yml:'] },
   ],
   [
+    'a condition that is no SQL',
+    withCursor('timestamptz', 'now()'),
+    { where: 'id >' },
+    { code: 'source-failed', names: ['source shop', 'syntax error'] },
+  ],
+  [
+    'a condition with a column that is not there',
+    withCursor('timestamptz', 'now()'),
+    { where: 'size > 1' },
+    { code: 'missing-column', names: ['source shop', '"size"'] },
+  ],
+  [
     'merge without a key',
     bare('note text, updated_at timestamptz DEFAULT now()'),
     { write: 'merge' },
