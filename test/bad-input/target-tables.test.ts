@@ -203,3 +203,16 @@ test('two pipelines with one target table', async () => {
   checkError(error as never, { code: 'shared-target', names: ['goods', 'wares', 'tidemark.yml:'] })
   expect(await targetContent(loading)).toEqual(before)
 })
+
+test.each(TARGET_KINDS)('%s: what is compared before and after a refusal holds rows, position and history', async (target) => {
+  await using loading = await startGoods({}, { target })
+  expect(await targetContent(loading)).toEqual({})
+  await succeed(loading)
+  const content = Object.entries(await targetContent(loading)).map(([table, rows]) => [/goods|pipeline_\w+/.exec(table)?.[0], rows.length])
+  expect(content.sort()).toEqual([
+    ['goods', 5],
+    ['pipeline_history', 1],
+    ['pipeline_watermarks', 1],
+  ])
+  expect(JSON.stringify(await targetContent(loading))).toContain(ROW_VALUE)
+})
