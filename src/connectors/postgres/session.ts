@@ -168,7 +168,10 @@ class OpenSession implements Session {
 
   async #run(sql: string, values?: readonly (string | number | null)[]) {
     try {
-      return await (values === undefined ? this.#client.query(sql) : this.#client.query(sql, [...values]))
+      // The extended protocol takes one statement: a condition or query of the user's can't bring more, which would leave the
+      // read-only transaction.
+      const extended = this.#side === 'source' ? { queryMode: 'extended' } : {}
+      return await this.#client.query({ text: sql, ...(values === undefined ? {} : { values: [...values] }), ...extended })
     } catch (error) {
       throw postgresError(error, this.what, this.#side)
     }
