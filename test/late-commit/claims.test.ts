@@ -63,11 +63,11 @@ test('a reload of append stays below the watermark, and a full refresh of a rang
 })
 
 test('a watermark does not fall below the start', async () => {
-  await using loading = await startLoading({ pipelines: { events: { ...EVENTS, start: '20', late_rows: 'sweep' } } })
+  await using loading = await startLoading({ pipelines: { events: { ...EVENTS, start: '20', late_rows: 'none' } } })
   await loading.source.run(`CREATE TABLE events (id int PRIMARY KEY, at bigint NOT NULL, note text);
     INSERT INTO events SELECT i, i, 'x' FROM generate_series(1, 10) i`)
   await loading.run()
-  await loading.source.run("INSERT INTO events SELECT i, i, 'y' FROM generate_series(20, 29) i")
+  await loading.source.run("INSERT INTO events SELECT i, i, 'y' FROM generate_series(15, 29) i")
   await loading.run()
   expect(await loading.compare('events', { columns, where: 'at >= 20' })).toEqual(same(10))
   expect(await loading.target.rows('SELECT count(*) AS n FROM events')).toEqual([{ n: '10' }])
