@@ -190,6 +190,14 @@ export class OpenProject {
     const { source, target } = await this.ends(pipeline)
     const { resolved, table, selected } = await this.#described(pipeline)
     const [from, targetTable] = [await target.readState(pipeline.name), await target.describe(pipeline.target.table)]
+    if (targetTable === null)
+      throw new LoadError(
+        'bad-usage',
+        `Pipeline ${pipeline.name} has loaded nothing yet: a watermark would promise rows that are not there.`,
+        {
+          hint: 'To begin at a value, write it as `start:` in the project file.',
+        },
+      )
     const position = await source.positionAt(resolved, table, value)
     const to: State = {
       pipeline: pipeline.name,
@@ -204,7 +212,7 @@ export class OpenProject {
       cause,
       strategy: 'append',
       format: 'columns',
-      table: targetTable ?? { ...selected, name: pipeline.target.table },
+      table: targetTable,
       creates: false,
       changes: [],
       columns: selected.columns,

@@ -70,8 +70,12 @@ async function findTable(session: Session, name: TableName): Promise<string | nu
 }
 
 /** Throws `missing-table`, `missing-privilege`. */
-export async function describeTable(session: Session, name: TableName): Promise<PostgresTable> {
-  const table = await describeIfThere(session, name)
+export async function describeTable(
+  session: Session,
+  name: TableName,
+  wanted: (column: string) => boolean = () => true,
+): Promise<PostgresTable> {
+  const table = await describeIfThere(session, name, wanted)
   if (table === null) {
     const similar = await similarNames(session, name)
     throw new LoadError('missing-table', `There is no table ${printTableName(name)} in ${session.what}.`, {
@@ -93,12 +97,22 @@ async function similarNames(session: Session, name: TableName): Promise<readonly
 }
 
 /** null where there is no such table; throws `missing-privilege`, `unsupported-server`. */
-export async function describeIfThere(session: Session, name: TableName): Promise<PostgresTable | null> {
+export async function describeIfThere(
+  session: Session,
+  name: TableName,
+  wanted: (column: string) => boolean = () => true,
+): Promise<PostgresTable | null> {
   const oid = await findTable(session, name)
   if (oid === null) return null
   const [relation] = await session.query(RELATION, [oid])
   if (relation === undefined) return null
-  return tableFrom(session, name, relation, await session.query(COLUMNS, [oid]))
+  const columns = await session.query(COLUMNS, [oid])
+  refuseUnreadable(
+    session,
+    relation,
+    columns.filter((column) => wanted(column['name'] ?? '')),
+  )
+  return tableFrom(session, name, relation, columns)
 }
 
 function tableFrom(session: Session, name: TableName, relation: Row, columnRows: readonly Row[]): PostgresTable {
@@ -108,7 +122,6 @@ function tableFrom(session: Session, name: TableName, relation: Row, columnRows:
       where: session.what,
     })
   const full = { schema: relation['schema'] ?? null, name: relation['name'] ?? name.name }
-  refuseUnreadable(session, full, relation, columnRows)
   const key = split(relation['key'])
   const tuples = Number(relation['tuples'])
   return {
@@ -127,7 +140,8 @@ function tableFrom(session: Session, name: TableName, relation: Row, columnRows:
   }
 }
 
-function refuseUnreadable(session: Session, name: TableName, relation: Row, columns: readonly Row[]): void {
+function refuseUnreadable(session: Session, relation: Row, columns: readonly Row[]): void {
+  const name = { schema: relation['schema'] ?? null, name: relation['name'] ?? '' }
   const role = tableIdentifier({ schema: null, name: relation['role'] ?? '' })
   const refuse = (what: string, grant: string): LoadError =>
     new LoadError('missing-privilege', `Role ${relation['role']} may not ${what} in ${session.what}.`, {

@@ -131,8 +131,12 @@ export class PostgresSource implements Source {
   }
 }
 
-function describeSource(session: Session, { source: { table, query }, key }: Pipeline): Promise<PostgresTable> {
-  return table === null ? describeQuery(session, query ?? '', key ?? []) : describeTable(session, table)
+function describeSource(
+  session: Session,
+  { source: { table, query }, key, columns: { include, exclude } }: Pipeline,
+): Promise<PostgresTable> {
+  const wanted = (name: string): boolean => (include === null || include.includes(name)) && !exclude.includes(name)
+  return table === null ? describeQuery(session, query ?? '', key ?? []) : describeTable(session, table, wanted)
 }
 
 function copyStatement(pipeline: ResolvedPipeline, table: PostgresTable, slice: Slice, options: ReadOptions): string {
