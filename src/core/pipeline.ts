@@ -95,6 +95,8 @@ export function fingerprint(pipeline: ResolvedPipeline, source: Table): string {
     cursor: pipeline.cursor,
     zone: pipeline.cursorTimeZone,
     where: pipeline.where,
+    // What xid8 has delivered can't be told from a watermark, nor the other way round.
+    xid8: pipeline.lateRows.kind === 'xid8' ? pipeline.lateRows.column : null,
     query: pipeline.source.query,
     target: printTableName(pipeline.target.table),
   })
@@ -108,6 +110,7 @@ export function fingerprintChanges(stored: string, current: string): readonly st
     cursor: 'cursor',
     zone: 'cursor_time_zone',
     where: 'where',
+    xid8: 'late_rows',
     query: 'query',
     target: 'target table',
   }
@@ -115,7 +118,7 @@ export function fingerprintChanges(stored: string, current: string): readonly st
     const a = JSON.parse(stored) as Record<string, unknown>
     const b = JSON.parse(current) as Record<string, unknown>
     return Object.keys(words)
-      .filter((part) => a[part] !== b[part])
+      .filter((part) => (a[part] ?? null) !== (b[part] ?? null))
       .map((part) => words[part] ?? part)
   } catch {
     return ['fingerprint']

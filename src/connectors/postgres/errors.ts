@@ -67,6 +67,11 @@ function fromState(error: DriverError, state: string, side: 'source' | 'target',
   const code = BY_STATE[state] ?? (state.startsWith('08') ? 'connection-lost' : side === 'source' ? 'source-failed' : 'target-failed')
   if (code === 'duplicate-key' && /pg_(type|class|namespace)_/.test(message))
     return new LoadError('state-conflict', `Another run is making the same table in ${at.where}.`, at)
+  if (side === 'source' && code === 'read-only-target')
+    return new LoadError('source-failed', `${at.where}: a condition or query of the pipeline tries to write (${state}).`, {
+      ...at,
+      hint: 'A source is only read.',
+    })
   if (side === 'source' && code === 'state-conflict') return new LoadError('source-failed', `${at.where}: ${message} (${state}).`, at)
   return new LoadError(code, `${at.where}: ${message} (${state}).`, at)
 }

@@ -52,7 +52,9 @@ export async function readHead(
     sweeps: limits.range.changedSince !== null && limits.range.changedSince.column === null,
   }
   // What replaces a whole table also carries over that nothing is left of it.
-  const empty = !found && !due && !limits.whole && !(state === null && limits.everything)
+  // Of an empty table append reads nothing: a row that comes only now has no place in the position yet.
+  const bottomless = !look.repeatable && cursor.family === 'number' && limits.range.to === null
+  const empty = bottomless || (!found && !due && !limits.whole && !(state === null && limits.everything))
   return { slice: empty ? null : slice, late: limits.late, heldBy: limits.heldBy, waiting, nullCursors: nulls }
 }
 
