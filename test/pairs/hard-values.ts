@@ -15,7 +15,7 @@ export interface HardColumn {
 const BYTES = `\\x${Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0')).join('')}`
 const CONTROLS = Array.from({ length: 31 }, (_, code) => String.fromCodePoint(code + 1)).join('')
 
-export const NASTY_TEXT: readonly string[] = [
+const NASTY_TEXT: readonly string[] = [
   '',
   ' ',
   'ends in blanks   ',
