@@ -109,6 +109,6 @@ function completed(own: Options): Options {
     cursor: 'updated_at',
     ...own,
     source: { connection: 'shop', ...('query' in source ? {} : { table: 'orders' }), ...source },
-    target: { connection: 'warehouse', ...target },
+    target: { connection: 'warehouse', ...('query' in source ? { table: 'orders' } : {}), ...target },
   }
 }
