@@ -7,6 +7,7 @@ import type { Client, ClientConfig, Submittable } from 'pg'
 import { LoadError } from '../../core/errors.ts'
 import type { PostgresConfig } from './config.ts'
 import { postgresError } from './errors.ts'
+import { guardMessages } from './message-guard.ts'
 
 export type Row = Readonly<Record<string, string | null>>
 
@@ -57,6 +58,7 @@ async function connect(config: PostgresConfig, what: string, side: 'source' | 't
     options: settings.map((setting) => `-c ${setting}`).join(' '),
     types: AS_TEXT as unknown as NonNullable<ClientConfig['types']>,
   } as ClientConfig)
+  guardAgainstNonsense(client)
   const session = new OpenSession(client, config, what, side)
   const refuse = refusePlainPassword(client, config)
   try {
@@ -66,6 +68,16 @@ async function connect(config: PostgresConfig, what: string, side: 'source' | 't
     throw postgresError(error, what, side, false)
   }
   return session
+}
+
+/** pg attaches its parser when the line is there, with or without TLS. */
+function guardAgainstNonsense(client: Client): void {
+  const { connection } = client as unknown as { connection: { attachListeners(stream: net.Socket): void } }
+  const attach = connection.attachListeners.bind(connection)
+  connection.attachListeners = (stream) => {
+    attach(stream)
+    guardMessages(stream)
+  }
 }
 
 /** A session that may still be connecting. */
