@@ -245,12 +245,12 @@ function signal(pid: number, name: NodeJS.Signals): void {
   }
 }
 
-/** A shell that waits for our end of its pipe to close. */
+/** A shell that waits for our end of its pipe to close. An initdb that lives on may still write into the folder while it is removed. */
 function startWatchdog(folder: string): ChildProcess {
   const script = `read -r _
 pid=$(head -n 1 "$0/data/postmaster.pid" 2>/dev/null) && kill -QUIT "$pid" 2>/dev/null
 for i in 1 2 3 4 5 6 7 8 9 10; do kill -0 "$pid" 2>/dev/null || break; sleep 0.2; done
-rm -rf "$0"`
+for i in 1 2 3 4 5 6 7 8 9 10; do rm -rf "$0"; sleep 0.2; [ -e "$0" ] || break; done`
   const watchdog = spawn('/bin/sh', ['-c', script, folder], { cwd: '/', detached: true, stdio: ['pipe', 'ignore', 'ignore'] })
   watchdog.unref()
   ;(watchdog.stdin as unknown as { unref(): void }).unref()
