@@ -7,17 +7,7 @@ import { freshRole } from '../servers/fresh-role.ts'
 import { startLoading, TARGET_KINDS } from '../servers/loading.ts'
 import { addOrders, makeOrders } from '../servers/orders-table.ts'
 
-const COUNTED = [
-  'pg_class',
-  'pg_proc',
-  'pg_type',
-  'pg_trigger',
-  'pg_publication',
-  'pg_namespace',
-  'pg_constraint',
-  'pg_event_trigger',
-  'pg_db_role_setting',
-]
+const COUNTED = ['pg_class', 'pg_proc', 'pg_type', 'pg_trigger', 'pg_publication', 'pg_namespace', 'pg_constraint', 'pg_event_trigger']
 
 /** Everything that a write would change. */
 async function fingerprint(database: FreshDatabase): Promise<unknown> {
@@ -25,6 +15,7 @@ async function fingerprint(database: FreshDatabase): Promise<unknown> {
   return {
     written: await database.rows('SELECT relname, n_tup_ins, n_tup_upd, n_tup_del, n_dead_tup FROM pg_stat_user_tables ORDER BY relname'),
     objects: await database.rows(`SELECT ${COUNTED.map((name) => `(SELECT count(*) FROM ${name}) AS ${name}`).join(', ')},
+      (SELECT count(*) FROM pg_db_role_setting JOIN pg_database d ON d.oid = setdatabase WHERE datname = current_database()) AS settings,
       (SELECT count(*) FROM pg_replication_slots WHERE database = current_database()) AS slots`),
     versions: await rowVersions(database, 'orders'),
   }
