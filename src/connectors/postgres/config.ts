@@ -59,15 +59,17 @@ function parseUrl(text: string): Record<string, string> {
   }
   if (url.protocol !== 'postgres:' && url.protocol !== 'postgresql:')
     throw new LoadError('bad-project', `The url begins with ${url.protocol}, not with postgresql:.`, { where: 'url' })
+  // A password with a raw / ? or # ends the part before the host too early: what follows would pass for a database, and be shown.
+  if (`${url.pathname}${url.search}`.includes('@') || url.hash !== '') throw unencoded()
   const given: Record<string, string> = {}
   const set = (name: string, value: string): void => {
     if (value !== '') given[name] = value
   }
-  set('host', decodeURIComponent(url.hostname.replace(/^\[|\]$/g, '')))
+  set('host', decoded(url.hostname.replace(/^\[|\]$/g, '')))
   set('port', url.port)
-  set('database', decodeURIComponent(url.pathname.slice(1)))
-  set('user', decodeURIComponent(url.username))
-  set('password', decodeURIComponent(url.password))
+  set('database', decoded(url.pathname.slice(1)))
+  set('user', decoded(url.username))
+  set('password', decoded(url.password))
   for (const [name, value] of url.searchParams) {
     if (name === 'host') given['host'] = value
     else if (URL_PARAMETERS.has(name)) set(name, value)
@@ -77,6 +79,21 @@ function parseUrl(text: string): Record<string, string> {
       })
   }
   return given
+}
+
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part)
+  } catch {
+    throw unencoded()
+  }
+}
+
+function unencoded(): LoadError {
+  return new LoadError('bad-project', 'The url has characters that mean something else there.', {
+    where: 'url',
+    hint: 'Write / ? # @ and % of a user, password or database as %2F %3F %23 %40 and %25.',
+  })
 }
 
 function parseTls(raw: unknown, given: Record<string, string>, host: string): PostgresConfig['tls'] {
