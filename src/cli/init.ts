@@ -121,7 +121,6 @@ function pipelineOf(table: TableName, cursor: string): Pipeline {
     where: null,
     columns: { include: null, exclude: [] },
     onSchemaChange: 'evolve',
-    onBadRow: 'stop',
   }
 }
 

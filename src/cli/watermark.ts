@@ -1,4 +1,3 @@
-import { LoadError } from '../core/errors.ts'
 import { watermarkOf } from '../core/position.ts'
 import { openProject } from '../project/open-project.ts'
 import { historyJson, watermarkJson } from '../reporters/json.ts'
@@ -43,12 +42,7 @@ export async function watermarkHistory(console: Console, name: string): Promise<
 export async function moveWatermark(console: Console, name: string, value: string, cause: 'set' | 'rewind'): Promise<number> {
   await using project = await openProject(console.options.config ?? null)
   const before = await project.state(name)
-  if (cause === 'rewind' && before === null) throw new LoadError('bad-usage', `Pipeline ${name} has no watermark to rewind.`)
-  const preview = await project.previewWatermark(name, value)
-  if (cause === 'rewind' && preview.ahead)
-    throw new LoadError('bad-usage', `${value} lies after the watermark of ${name}; a rewind only goes back.`, {
-      hint: 'Use `tidemark watermark set`, and know that what lies between is skipped.',
-    })
+  const preview = await project.previewWatermark(name, value, cause)
   const what = preview.ahead
     ? 'Rows between the old watermark and the new one that are not loaded yet would be skipped.'
     : `About ${preview.rows ?? 'an unknown number of'} rows would be read again.`

@@ -25,7 +25,6 @@ export function buildWatermark(name: string, written: Written, exactStart: strin
     where: written.where ?? null,
     columns: { include: written.columns?.include ?? null, exclude: written.columns?.exclude ?? [] },
     onSchemaChange: written.on_schema_change ?? 'evolve',
-    onBadRow: written.on_bad_row ?? 'stop',
   } as const
   const { source, target } = written
   const table = source.table === undefined ? null : parseTableName(source.table)

@@ -21,7 +21,6 @@ function template(schema: string, table: string, targetSchema: string | null = '
     where: null,
     columns: { include: null, exclude: [] },
     onSchemaChange: 'evolve',
-    onBadRow: 'stop',
   }
 }
 

@@ -74,7 +74,6 @@ describe('a project in YAML', () => {
       where: "region <> 'test'",
       columns: { include: null, exclude: ['note'] },
       onSchemaChange: 'evolve',
-      onBadRow: 'stop',
     })
     expect(project.literalSecrets).toEqual([])
   })

@@ -29,7 +29,6 @@ export interface Pipeline {
   readonly where: string | null
   readonly columns: { readonly include: readonly string[] | null; readonly exclude: readonly string[] }
   readonly onSchemaChange: SchemaPolicy
-  readonly onBadRow: 'stop' | 'quarantine'
 }
 
 /** A pipeline whose key, strategy and columns are settled by a look at the source table. */

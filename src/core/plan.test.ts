@@ -31,7 +31,6 @@ const pipeline: ResolvedPipeline = {
   where: null,
   columns: { include: null, exclude: [] },
   onSchemaChange: 'evolve',
-  onBadRow: 'stop',
 }
 const range = { from: null, fromOpen: false, to: '9', toClosed: true, changedSince: null, nulls: false, everything: false }
 const slice: Slice = { after: null, upTo: { kind: 'watermark', value: '9' }, range, estimatedRows: 9, sweeps: false }

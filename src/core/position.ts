@@ -55,10 +55,6 @@ export function parsePosition(text: string, pipeline: string): Position {
   return value as unknown as Position
 }
 
-export function samePosition(a: Position | null, b: Position | null): boolean {
-  return a === b || (a !== null && b !== null && printPosition(a) === printPosition(b))
-}
-
 /** The watermark in a position, as people know it; null for every other kind. */
 export function watermarkOf(position: Position | null): string | null {
   return position?.kind === 'watermark' ? position.value : null

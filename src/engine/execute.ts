@@ -116,7 +116,6 @@ async function copyChunks(
 /** A signal that comes during the commit makes the target give up, unless the commit has won already. */
 async function commitUnlessStopped(stage: Stage, from: State | null, to: State, read: number, signal: AbortSignal): Promise<RowCounts> {
   const commit = stage.commit(from, to, read)
-  if (signal.aborted) void stage.abort()
   const abort = (): void => void stage.abort()
   signal.addEventListener('abort', abort, { once: true })
   try {

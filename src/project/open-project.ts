@@ -15,7 +15,7 @@ import type { Emit, PipelineResult } from '../core/event.ts'
 import { ORDINARY_RUN, type RunRequest } from '../core/head.ts'
 import { fingerprint, type Pipeline, type ResolvedPipeline, resolvePipeline, selectedTable } from '../core/pipeline.ts'
 import { type Observation, type Plan, plan } from '../core/plan.ts'
-import { type Position, samePosition, watermarkOf } from '../core/position.ts'
+import { type Position, watermarkOf } from '../core/position.ts'
 import type { HistoryRow, State, StateRow } from '../core/state.ts'
 import type { Table } from '../core/table.ts'
 import { DEFAULT_SETTINGS, type Settings } from '../engine/machinery.ts'
@@ -118,10 +118,7 @@ export class OpenProject {
 
   async #runOne(pipeline: Pipeline, request: RunRequest, emit: Emit, signal: AbortSignal): Promise<PipelineResult> {
     const runId = randomUUID()
-    const [source, target] = await Promise.all([
-      this.#connections.source(pipeline.source.connection),
-      this.#connections.target(pipeline.target.connection),
-    ])
+    const { source, target } = await this.ends(pipeline)
     const result = await runPipeline(
       pipeline,
       { source, target, signal, emit, runId, reach: crashPointFromEnvironment(), settings: this.#settings },
@@ -171,8 +168,12 @@ export class OpenProject {
     return (await this.#connections.target(pipeline.target.connection)).readHistory(pipeline.name, limit)
   }
 
-  /** What moving the watermark would mean. Throws `bad-value`. */
-  async previewWatermark(name: string, value: string): Promise<{ position: Position; ahead: boolean; rows: number | null }> {
+  /** What moving the watermark would mean; a `rewind` that goes forward is refused. Throws `bad-value`, `bad-usage`. */
+  async previewWatermark(
+    name: string,
+    value: string,
+    cause: 'set' | 'rewind' = 'set',
+  ): Promise<{ position: Position; ahead: boolean; rows: number | null }> {
     const pipeline = await this.#one(name)
     const { source } = await this.ends(pipeline)
     const { resolved, table } = await this.#described(pipeline)
@@ -180,11 +181,12 @@ export class OpenProject {
     const state = await this.state(name)
     const request = { ...ORDINARY_RUN, from: watermarkOf(position), to: watermarkOf(state?.position ?? null) }
     const between = await source.head(resolved, table, state, request)
-    const ahead = between.slice !== null && (await source.isAfter(resolved, table, position, state?.position ?? null))
+    const ahead = await source.isAfter(resolved, table, position, state?.position ?? null)
+    if (cause === 'rewind') refuseForward(name, value, state, ahead)
     return { position, ahead, rows: between.slice?.estimatedRows ?? null }
   }
 
-  /** Moves the watermark by hand; `rewind` refuses to move it forward. What was there is in the history. Throws `bad-value`. */
+  /** Moves the watermark by hand; what was there is in the history. Throws `bad-value`, and `bad-usage` for a `rewind` that goes forward. */
   async setWatermark(name: string, value: string, cause: 'set' | 'rewind' = 'set'): Promise<{ from: State | null; to: State }> {
     const pipeline = await this.#one(name)
     const { source, target } = await this.ends(pipeline)
@@ -199,6 +201,7 @@ export class OpenProject {
         },
       )
     const position = await source.positionAt(resolved, table, value)
+    if (cause === 'rewind') refuseForward(name, value, from, await source.isAfter(resolved, table, position, from?.position ?? null))
     const to: State = {
       pipeline: pipeline.name,
       position,
@@ -229,7 +232,7 @@ export class OpenProject {
       await stage.abort()
       throw error
     }
-    return { from: samePosition(from?.position ?? null, null) ? null : from, to }
+    return { from, to }
   }
 
   async #described(pipeline: Pipeline): Promise<{ resolved: ResolvedPipeline; table: Table; selected: Table }> {
@@ -276,6 +279,14 @@ export class OpenProject {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
   }
+}
+
+function refuseForward(name: string, value: string, state: State | null, ahead: boolean): void {
+  if (state === null) throw new LoadError('bad-usage', `Pipeline ${name} has no watermark to rewind.`)
+  if (ahead)
+    throw new LoadError('bad-usage', `${value} lies after the watermark of ${name}; a rewind only goes back.`, {
+      hint: 'Use `tidemark watermark set`, and know that what lies between is skipped.',
+    })
 }
 
 async function builtIn(type: string) {

@@ -13,6 +13,10 @@ const FIELDS: Partial<Record<ErrorCode, readonly string[]>> = {
   'null-key': ['key'],
   'late-rows-unsafe': ['late_rows'],
   'schema-frozen': ['on_schema_change'],
+  'definition-changed': [],
+  'target-missing': [],
+  'schema-conflict': [],
+  'missing-column': [],
 }
 
 /** The error with `file:line:column` before what the connector said of the place. */

@@ -154,6 +154,7 @@ test.each(TARGET_KINDS)('set, rewind and history at %s', async (target) => {
     await expect(project.setWatermark('orders', 'no time at all')).rejects.toMatchObject({ code: 'bad-value' })
     await project.setWatermark('orders', '2024-01-01 00:00:00+00', 'rewind')
     expect(await project.getWatermark('orders')).toBe('2024-01-01 00:00:00+00')
+    await expect(project.setWatermark('orders', '2024-01-01 00:30:00+00', 'rewind')).rejects.toMatchObject({ code: 'bad-usage' })
     expect((await project.run('orders')).pipelines[0]?.rows).toMatchObject({ inserted: 59, updated: 0 })
     const history = await project.history('orders')
     expect(history.map(({ cause, epoch }) => `${cause} ${epoch}`)).toEqual(['run 5', 'rewind 4', 'run 3', 'set 2', 'run 1'])

@@ -111,6 +111,5 @@ function makePipeline(write: WriteStrategyName, late: LateRows, nullCursor: Pipe
     where: null,
     columns: { include: null, exclude: [] },
     onSchemaChange: 'evolve',
-    onBadRow: 'stop',
   }
 }

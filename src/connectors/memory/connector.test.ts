@@ -21,7 +21,6 @@ const ORDERS: Pipeline = {
   where: null,
   columns: { include: null, exclude: [] },
   onSchemaChange: 'evolve',
-  onBadRow: 'stop',
 }
 
 async function headOf(pipeline: Partial<Pipeline>, name: string) {
