@@ -6,7 +6,7 @@ import { openProject } from 'tidemark'
 await using project = await openProject(join(import.meta.dirname, 'tidemark.config.ts'))
 
 const plan = await project.plan('orders')
-console.log(`${plan.steps.length} slices to load, about ${plan.estimatedRows ?? 0} rows`)
+console.log(`about ${plan.estimatedRows ?? 0} rows to load`)
 
 const result = await project.run('orders', {
   onEvent: (event) => {

@@ -5,7 +5,7 @@ import { writeFile } from 'node:fs/promises'
 import { CONNECTORS } from '../connectors/registry.ts'
 import type { Source } from '../contract/source.ts'
 import { LoadError } from '../core/errors.ts'
-import { type Pipeline, resolvePipeline } from '../core/pipeline.ts'
+import { resolvePipeline, type WatermarkPipeline } from '../core/pipeline.ts'
 import { count } from '../core/plan-text.ts'
 import { printTableName, type TableName } from '../core/table.ts'
 import type { Console } from './console.ts'
@@ -105,7 +105,7 @@ async function look(source: Source, name: TableName): Promise<StarterTable> {
   }
 }
 
-function pipelineOf(table: TableName, cursor: string): Pipeline {
+function pipelineOf(table: TableName, cursor: string): WatermarkPipeline {
   return {
     name: printTableName(table),
     pattern: 'watermark',
@@ -118,6 +118,7 @@ function pipelineOf(table: TableName, cursor: string): Pipeline {
     write: null,
     lateRows: { kind: 'auto' },
     nullCursor: 'error',
+    firstLoad: null,
     where: null,
     columns: { include: null, exclude: [] },
     onSchemaChange: 'evolve',

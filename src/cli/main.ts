@@ -39,6 +39,12 @@ function withRange(of: Command): Command {
     .option('--full-refresh', 'load everything again; rows gone at the source go')
     .option('--sweep', 'look for late rows in the whole table')
     .option('--max-slices <n>', 'stop after so many slices', positive)
+    .option('--partition <key>', 'load this partition, also where it is committed; may be repeated', several)
+    .option('--workers <n>', 'load so many partitions at once', positive)
+}
+
+function several(text: string, before: readonly string[] = []): readonly string[] {
+  return [...before, text]
 }
 
 function positive(text: string): number {
@@ -108,6 +114,21 @@ command('rewind', 'move the watermark back', watermark)
       (await import('./watermark.ts')).moveWatermark(console, name, flags.to, 'rewind'),
     ),
   )
+
+const partitions = program.command('partitions').description('look at partitions, and load chosen ones').exitOverride()
+command('list', 'print the ledger of partitions', partitions)
+  .argument('<pipeline>')
+  .option('--status <status>', 'only planned, running, committed or failed ones')
+  .option('--from <bound>', 'only those that end after this bound')
+  .option('--to <bound>', 'only those that begin before this bound')
+  .action(act(async (console, name: string, flags: object) => (await import('./partitions.ts')).listPartitions(console, name, flags)))
+command('retry', 'load what is missing or failed, and nothing else', partitions)
+  .argument('<pipeline>')
+  .action(act(async (console, name: string) => (await import('./partitions.ts')).retryPartitions(console, name)))
+command('reload', 'load chosen partitions again', partitions)
+  .argument('<pipeline>')
+  .argument('<keys...>')
+  .action(act(async (console, name: string, keys: string[]) => (await import('./partitions.ts')).reloadPartitions(console, name, keys)))
 
 command('init', 'write a starter project file from the tables behind a URL')
   .argument('[url]')

@@ -1,3 +1,4 @@
+import type { LedgerSummary } from '../core/ledger.ts'
 import { grouped } from '../core/plan-text.ts'
 import { watermarkOf } from '../core/position.ts'
 import { durationText } from '../core/run-view.ts'
@@ -10,14 +11,15 @@ import type { Console } from './console.ts'
 export async function status(console: Console, names: readonly string[]): Promise<number> {
   await using project = await openProject(console.options.config ?? null)
   const rows = []
-  const lines: string[][] = [['PIPELINE', 'WATERMARK', 'LAG', 'LAST RUN (UTC)', 'ROWS']]
+  const lines: string[][] = [['PIPELINE', 'POSITION', 'LAG', 'LAST RUN (UTC)', 'ROWS']]
   for (const pipeline of await project.pipelines(names)) {
     const state = await project.state(pipeline.name)
     const lag = lagSeconds(state)
-    rows.push(statusJson(pipeline.name, pipeline.pattern, state, lag))
+    const partitions = pipeline.pattern === 'partition' ? await project.partitionSummary(pipeline.name) : null
+    rows.push(statusJson(pipeline.name, pipeline.pattern, state, lag, partitions))
     lines.push([
       pipeline.name,
-      watermarkOf(state?.position ?? null) ?? '-',
+      partitions === null ? (watermarkOf(state?.position ?? null) ?? '-') : partitionsText(partitions),
       lag === null ? '-' : durationText(lag),
       state?.lastRunAt?.slice(0, 19) ?? '-',
       state?.recordsProcessed == null ? '-' : grouped(Number(state.recordsProcessed)),
@@ -26,6 +28,11 @@ export async function status(console: Console, names: readonly string[]): Promis
   console.answer(aligned(lines))
   console.data({ command: 'status', pipelines: rows })
   return 0
+}
+
+function partitionsText({ total, committed, running, failed }: LedgerSummary): string {
+  const rest = [running > 0 ? `${running} running` : '', failed > 0 ? `${failed} failed` : ''].filter((text) => text !== '')
+  return [`${grouped(committed)} of ${grouped(total)} partitions`, ...rest].join(', ')
 }
 
 /** Seconds between the watermark and now by this machine's clock: to look at, never to load by. */

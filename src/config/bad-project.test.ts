@@ -65,7 +65,7 @@ describe('the outline', () => {
     ['connections: {}\npipelines: {}\nversion: 1\n', ['tidemark.yml:3:1 version: unknown key; allowed: connections, defaults, pipelines']],
     ['connections: []\npipelines: {}\n', ['tidemark.yml:1:14 connections: expected a map, not a list']],
     ['connections: {}\ndefaults: 5\npipelines: {}\n', ['tidemark.yml:2:11 defaults: expected a map, not a number']],
-    ['connections: {}\npipelines: { p: 5 }\n', ['tidemark.yml:2:17 pipelines.p: expected a map with pattern, source, target and cursor']],
+    ['connections: {}\npipelines: { p: 5 }\n', ['tidemark.yml:2:17 pipelines.p: expected a map with pattern, source and target']],
     [
       'connections: { c: postgres }\npipelines: {}\n',
       ['tidemark.yml:1:19 connections.c: expected a map with a type, such as { type: postgres, url: … }'],
@@ -294,7 +294,7 @@ describe('pipelines', () => {
     ],
     ['cursor: u\non_bad_row: skip', '10:17 pipelines.p.on_bad_row: unknown value "skip"; allowed: stop, quarantine'],
     ['cursor: u\non_bad_row: quarantine', '10:17 pipelines.p.on_bad_row: quarantine is not supported by this version yet'],
-    ['cursor: u\nfirst_load: { by: id }', '10:5 pipelines.p.first_load: first_load is not supported by this version yet'],
+    ['cursor: u\nfirst_load: { by: id }', '10:5 pipelines.p.first_load: needs exactly one of size and rows'],
   ])('%s', async (lines, expected) => {
     expect(await problems(pipeline(SIDES + lines))).toEqual([`tidemark.yml:${expected}`])
   })
@@ -363,11 +363,10 @@ describe('pipelines', () => {
   })
 
   it.each([
-    ['pattern: partition', '6:14 pipelines.p.pattern: pattern partition is not supported by this version yet'],
     ['pattern: cdc', '6:14 pipelines.p.pattern: pattern cdc is not supported by this version yet'],
-    ['pattern: watermrk', '6:14 pipelines.p.pattern: unknown pattern "watermrk"; did you mean "watermark"? Allowed: watermark'],
-    ['cursor: u', '5:3 pipelines.p.pattern: missing; expected one of watermark'],
-    ['pattern: [x]', '6:14 pipelines.p.pattern: expected one of watermark'],
+    ['pattern: watermrk', '6:14 pipelines.p.pattern: unknown pattern "watermrk"; did you mean "watermark"? Allowed: watermark, partition'],
+    ['cursor: u', '5:3 pipelines.p.pattern: missing; expected one of watermark, partition'],
+    ['pattern: [x]', '6:14 pipelines.p.pattern: expected one of watermark, partition'],
   ])('with %s', async (line, expected) => {
     expect(await problems(`${HEAD}  p:\n    ${line}\n`)).toEqual([`tidemark.yml:${expected}`])
   })
@@ -387,7 +386,7 @@ describe('defaults', () => {
     ['{ target: { connection: wh }, writ: merge }', '2:41 defaults.writ: unknown key; did you mean "write"?'],
     [
       '{ target: { connection: wh }, write: mrge }',
-      `2:48 defaults.write: unknown value "mrge"; did you mean "merge"? Allowed: ${STRATEGIES}`,
+      `2:48 defaults.write: unknown value "mrge"; did you mean "merge"? Allowed: ${STRATEGIES}, overwrite-partition`,
     ],
     ['{ target: { connection: whh } }', '2:35 defaults.target.connection: unknown connection "whh"; did you mean "wh"? Allowed: shop, wh'],
     ['{ target: { schema: x } }', '2:13 defaults.target.connection: missing; expected text'],

@@ -1,11 +1,10 @@
 import type * as z from 'zod/mini'
-import { invariant } from '../core/invariant.ts'
-import type { LateRows } from '../core/pipeline.ts'
-import { parseTableName } from '../core/table.ts'
+import type { PartitionBy } from '../core/partition.ts'
+import type { FirstLoad, LateRows } from '../core/pipeline.ts'
+import { buildTable } from './build-table.ts'
 import { parseDuration } from './duration.ts'
 import type { ProjectPipeline } from './project.ts'
 import { isStart } from './start.ts'
-import { targetTable, wildcardOf } from './watermark-rules.ts'
 import type { watermarkSchema } from './watermark-schema.ts'
 
 type Written = z.output<typeof watermarkSchema>
@@ -22,20 +21,12 @@ export function buildWatermark(name: string, written: Written, exactStart: strin
     write: written.write ?? null,
     lateRows: lateRows(written.late_rows),
     nullCursor: written.null_cursor ?? 'error',
+    firstLoad: firstLoad(written.first_load),
     where: written.where ?? null,
     columns: { include: written.columns?.include ?? null, exclude: written.columns?.exclude ?? [] },
     onSchemaChange: written.on_schema_change ?? 'evolve',
   } as const
-  const { source, target } = written
-  const table = source.table === undefined ? null : parseTableName(source.table)
-  const to = targetTable(target, source.table ?? null)
-  invariant(to !== null, `pipeline ${name} has no target table after all checks`)
-  const connection = target.connection
-  if (table !== null && table.schema !== null && wildcardOf(source.table ?? '') !== null) {
-    const from = { connection: source.connection, schema: table.schema, table: table.name }
-    return { ...shared, wildcard: true, source: from, target: { connection, schema: to.schema } }
-  }
-  return { ...shared, source: { connection: source.connection, table, query: source.query ?? null }, target: { connection, table: to } }
+  return buildTable(shared, written)
 }
 
 // 10.50 and 12345678901234567890 as JavaScript numbers would no longer be what was written.
@@ -49,4 +40,14 @@ function lateRows(written: Written['late_rows']): LateRows {
   if (typeof written === 'string') return { kind: written }
   if (written.xid8 !== undefined) return { kind: 'xid8', column: written.xid8 }
   return { kind: 'lag', seconds: parseDuration(written.lag ?? '') ?? 0 }
+}
+
+function firstLoad(written: Written['first_load']): FirstLoad | null {
+  if (written === undefined) return null
+  const shared = { column: written.by, nulls: 'include' } as const
+  const by: PartitionBy =
+    written.size === undefined
+      ? { kind: 'rows', ...shared, rows: Number(written.rows) }
+      : { kind: 'range', ...shared, size: BigInt(written.size) }
+  return { by, workers: Number(written.workers ?? 4) }
 }

@@ -2,16 +2,19 @@
 
 import * as z from 'zod/mini'
 import type { Pipeline } from '../core/pipeline.ts'
+import { buildPartition } from './build-partition.ts'
 import { buildWatermark } from './build-watermark.ts'
 import type { OptionReport } from './connection-options.ts'
 import { isWildcard } from './expand-wildcard.ts'
 import { explainIssues, shownValue, unknownWord } from './explain-issue.ts'
 import { fields } from './field.ts'
 import { type Origin, type Path, quoted } from './origin.ts'
+import { checkPartitionRules } from './partition-rules.ts'
 import type { Problems } from './problems.ts'
 import type { ConnectionConfig, Project, ProjectPipeline } from './project.ts'
 import { CONNECTION_TYPES, defaultsSchema, isProjectName, NOT_YET, PATTERNS } from './project-schema.ts'
 import { eachSharedTarget } from './shared-target.ts'
+import type { RuleContext } from './table-rules.ts'
 import { checkWatermarkRules } from './watermark-rules.ts'
 
 type Fields = Record<string, unknown>
@@ -100,7 +103,9 @@ function checkDefaults(check: Check): void {
     check.problems.unusable(['defaults', 'pattern'], unknownPattern(['defaults', 'pattern'], pattern, check.origin))
   }
   // Single fields only: `target` may lack what each pipeline adds, but then it is no whole target, and each of them says so.
-  validate(defaultsSchema, check.defaults, check, (path) => ['defaults', ...path])
+  // What is wrong here is told here, and not again for each pipeline.
+  const add: Problems['add'] = (path, message, of) => check.problems.unusable(path, message, of)
+  validate(defaultsSchema, check.defaults, { origin: check.origin, problems: { add } }, (path) => ['defaults', ...path])
 }
 
 function checkPipeline(name: string, raw: unknown, check: Check): ProjectPipeline | null {
@@ -108,7 +113,7 @@ function checkPipeline(name: string, raw: unknown, check: Check): ProjectPipelin
   const here: Path = ['pipelines', name]
   checkName(name, 'pipeline', here, problems)
   if (!isMap(raw)) {
-    problems.add(here, 'expected a map with pattern, source, target and cursor')
+    problems.add(here, 'expected a map with pattern, source and target')
     return null
   }
   const inherits = (key: unknown): boolean => !Object.hasOwn(raw, String(key)) && Object.hasOwn(check.defaults, String(key))
@@ -130,21 +135,27 @@ function checkPipeline(name: string, raw: unknown, check: Check): ProjectPipelin
   const given = Object.fromEntries(Object.entries(check.defaults).filter(([key]) => Object.hasOwn(schema.shape, key)))
   const merged: Fields = { ...given, ...raw }
   const before = problems.count
-  const parsed = validate(schema, merged, check, locate)
-  checkWatermarkRules(merged, {
+  const context: RuleContext = {
     origin,
     connections: check.connections,
     connectionNames: check.connectionNames,
     report: (path, message, of) => problems.add(locate(path), message, of),
     locate,
-  })
-  return parsed === null || problems.count > before ? null : buildWatermark(name, parsed, origin.written(locate(['start'])))
+  }
+  if (pattern === 'watermark') {
+    const parsed = validate(PATTERNS.watermark, merged, check, locate)
+    checkWatermarkRules(merged, context)
+    return parsed === null || problems.count > before ? null : buildWatermark(name, parsed, origin.written(locate(['start'])))
+  }
+  const parsed = validate(PATTERNS.partition, merged, check, locate)
+  checkPartitionRules(merged, context)
+  return parsed === null || problems.count > before ? null : buildPartition(name, parsed)
 }
 
 function validate<S extends z.core.$ZodType>(
   schema: S,
   value: unknown,
-  { origin, problems }: Pick<Draft, 'origin' | 'problems'>,
+  { origin, problems }: { readonly origin: Origin; readonly problems: Pick<Problems, 'add'> },
   locate: (path: Path) => Path,
 ): z.output<S> | null {
   // Without jitless zod would compile code at run time, for schemas that are used once.

@@ -8,10 +8,15 @@ type ConnectionInput = ProjectInput['connections'][string]
 type PipelineInput = ProjectInput['pipelines'][string]
 
 /** A pipeline in which the fields that `defaults` gives may be left out, and only known connections are named. */
-type PipelineBeside<Defaults, Connection extends string> = Omit<PipelineInput, keyof Defaults | 'source' | 'target'> &
-  Partial<Omit<PipelineInput, 'source' | 'target'>> &
-  Side<'source', Defaults, Connection> &
-  Side<'target', Defaults, Connection>
+type PipelineBeside<Defaults, Connection extends string> = Beside<PipelineInput, Defaults, Connection>
+
+/** Of each pattern by itself. */
+type Beside<P extends PipelineInput, Defaults, Connection extends string> = P extends unknown
+  ? Omit<P, keyof Defaults | 'source' | 'target'> &
+      Partial<Omit<P, 'source' | 'target'>> &
+      Side<'source', Defaults, Connection> &
+      Side<'target', Defaults, Connection>
+  : never
 
 type Side<Name extends 'source' | 'target', Defaults, Connection extends string> = Name extends keyof Defaults
   ? { readonly [Key in Name]?: Named<PipelineInput[Name], Connection> }
@@ -26,8 +31,9 @@ interface Definition<Connection extends string, Defaults> {
 }
 
 /** Gives a project in TypeScript its types; it is checked when it is loaded. */
-export function defineProject<Connection extends string, const Defaults extends Partial<PipelineInput> = Record<never, never>>(
-  project: Definition<Connection, Defaults>,
-): ProjectInput {
+export function defineProject<
+  Connection extends string,
+  const Defaults extends NonNullable<ProjectInput['defaults']> = Record<never, never>,
+>(project: Definition<Connection, Defaults>): ProjectInput {
   return project as unknown as ProjectInput
 }

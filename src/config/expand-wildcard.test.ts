@@ -18,6 +18,7 @@ function template(schema: string, table: string, targetSchema: string | null = '
     write: null,
     lateRows: { kind: 'auto' },
     nullCursor: 'error',
+    firstLoad: null,
     where: null,
     columns: { include: null, exclude: [] },
     onSchemaChange: 'evolve',

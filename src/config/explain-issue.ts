@@ -4,14 +4,13 @@ import type * as z from 'zod/mini'
 import { nearest } from './nearest.ts'
 import { type Origin, type Path, pathKey, quoted } from './origin.ts'
 import type { Problems } from './problems.ts'
-import { NOT_YET } from './project-schema.ts'
 
 type Issue = z.core.$ZodIssue
 
 /** Where the checked value stands, and what to say about parts of it. */
 export interface IssueContext {
   readonly origin: Origin
-  readonly problems: Problems
+  readonly problems: Pick<Problems, 'add'>
   readonly value: unknown
   /** The path in the file of a path in the value. */
   readonly locate: (path: Path) => Path
@@ -78,11 +77,10 @@ function allowedKeys(issue: Issue): readonly string[] {
   return issue.message.split(', ')
 }
 
-function addUnknownKey(path: Path, key: string, allowed: readonly string[], problems: Problems): void {
+function addUnknownKey(path: Path, key: string, allowed: readonly string[], problems: Pick<Problems, 'add'>): void {
   const meant = nearest(key, allowed)
   const unknown = meant === null ? `unknown key; allowed: ${allowed.join(', ')}` : `unknown key; did you mean ${quoted(meant)}?`
-  const planned = (NOT_YET.keys as readonly string[]).includes(key)
-  problems.add(path, planned ? `${key} is not supported by this version yet` : unknown, 'key')
+  problems.add(path, unknown, 'key')
 }
 
 // Of a union only that form is explained which the user seems to have tried.

@@ -71,6 +71,7 @@ describe('a project in YAML', () => {
       write: 'merge',
       lateRows: { kind: 'auto' },
       nullCursor: 'error',
+      firstLoad: null,
       where: "region <> 'test'",
       columns: { include: null, exclude: ['note'] },
       onSchemaChange: 'evolve',

@@ -3,8 +3,9 @@
 import * as z from 'zod/mini'
 import type { OptionsReview } from './connection-options.ts'
 import { duckdbOptions, reviewDuckdb } from './duckdb-options.ts'
-import { fields, optionalFields } from './field.ts'
+import { fields, oneOf, optionalFields } from './field.ts'
 import { memoryOptions } from './memory-options.ts'
+import { partitionSchema } from './partition-schema.ts'
 import { postgresOptions, reviewPostgres } from './postgres-options.ts'
 import { watermarkSchema } from './watermark-schema.ts'
 
@@ -16,13 +17,12 @@ export const CONNECTION_TYPES = {
 } as const satisfies Record<string, { schema: z.core.$ZodType; review: OptionsReview }>
 
 /** The patterns, each with the fields of its pipelines. */
-export const PATTERNS = { watermark: watermarkSchema } as const
+export const PATTERNS = { watermark: watermarkSchema, partition: partitionSchema } as const
 
 /** Words of the documentation that this version refuses as not supported yet, rather than as misspelt. */
 export const NOT_YET = {
   connectionTypes: ['kafka', 'snowflake'],
-  patterns: ['partition', 'cdc'],
-  keys: ['first_load'],
+  patterns: ['cdc'],
 } as const
 
 const NAME = /^[A-Za-z0-9_\-./]{1,100}$/
@@ -32,9 +32,14 @@ export function isProjectName(name: string): boolean {
   return NAME.test(name)
 }
 
+const anyPattern = oneOf(['watermark', 'partition'], 'How the pipelines load.')
+const anyWrite = z.optional(
+  oneOf(['merge', 'delete-insert', 'append', 'replace', 'overwrite-partition'], "How rows enter the target. Default: the pattern's own."),
+)
+
 /** What may stand under `defaults`: any field of any pattern. */
 export const defaultsSchema = optionalFields(
-  watermarkSchema.shape,
+  { ...partitionSchema.shape, ...watermarkSchema.shape, write: anyWrite, pattern: anyPattern },
   'Fields for every pipeline. A value of the pipeline itself wins; maps are not merged.',
 )
 
@@ -48,7 +53,7 @@ export const projectSchema = fields(
       .check(z.describe('The databases, each under a name of your own.')),
     defaults: z.optional(defaultsSchema),
     pipelines: z
-      .record(name, z.discriminatedUnion('pattern', [watermarkSchema]))
+      .record(name, z.discriminatedUnion('pattern', [watermarkSchema, partitionSchema]))
       .check(z.describe('The loads, each under a name that stays: its position is stored under it.')),
   },
   'A tidemark project.',

@@ -1,39 +1,13 @@
 // The fields of a pipeline with `pattern: watermark`. Rules between fields are in watermark-rules.ts.
 
 import * as z from 'zod/mini'
-import { parseTableName } from '../core/table.ts'
-import { duration, fields, names, oneOf, text, textThat } from './field.ts'
+import { duration, fields, names, oneOf, text, wholeNumber } from './field.ts'
+import { partitionBounds } from './partition-schema.ts'
 import { isStart } from './start.ts'
+import { columns, source, target } from './table-schema.ts'
 import { wrongTimeZone } from './time-zone.ts'
 
-const isName = (value: string): boolean => parseTableName(value) !== null
-const WRONG_TABLE = "can't be read as a table; write it as in SQL: schema.table, odd names in double quotes"
-
 const WRONG_START = 'is no time, date or number; write it like 2024-01-31, 2024-01-31 08:00:00+00 or 1000'
-
-const source = fields(
-  {
-    connection: text('Name of the connection to read from.'),
-    table: z.optional(textThat(isName, WRONG_TABLE, 'The table, as schema.table. A wildcard (public.*) makes one pipeline per table.')),
-    query: z.optional(text('A SELECT to read instead of a table; it needs an explicit key.')),
-  },
-  'What is read: a table, or a query.',
-)
-
-const target = fields(
-  {
-    connection: text('Name of the connection to write to.'),
-    schema: z.optional(
-      textThat(
-        (value) => parseTableName(value)?.schema === null,
-        "can't be read as one name; put an odd one in double quotes",
-        'Schema of the table; made when missing. Default: the default schema of the connection.',
-      ),
-    ),
-    table: z.optional(textThat(isName, WRONG_TABLE, 'The table, as table or schema.table. Default: the name of the source table.')),
-  },
-  'Where it is written.',
-)
 
 const lateRows = z
   .union([
@@ -47,14 +21,6 @@ const lateRows = z
     ),
   ])
   .check(z.describe('How rows that commit late are kept from being skipped. Default: auto.'))
-
-const columns = fields(
-  {
-    include: z.optional(names('Only these columns.')),
-    exclude: z.optional(names('All columns but these.')),
-  },
-  'Which columns are loaded. Default: all.',
-)
 
 /** A pipeline that reads what changed since the last run, by a column that only grows. */
 export const watermarkSchema = fields(
@@ -88,6 +54,16 @@ export const watermarkSchema = fields(
     columns: z.optional(columns),
     on_schema_change: z.optional(
       oneOf(['evolve', 'freeze', 'ignore'], 'What to do when columns appear or grow at the source. Default: evolve.'),
+    ),
+    first_load: z.optional(
+      fields(
+        {
+          by: text('A column of whole numbers, such as the key.'),
+          ...partitionBounds,
+          workers: z.optional(wholeNumber(1, 64, 'So many pieces are loaded at once. Default: 4.')),
+        },
+        'The first load goes in pieces, in parallel, each of them recoverable alone.',
+      ),
     ),
     on_bad_row: z.optional(oneOf(['stop', 'quarantine'], "What to do with a row that the target can't take. Default: stop.")),
   },

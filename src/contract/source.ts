@@ -2,9 +2,10 @@
 
 import type { Chunk, Format } from '../core/chunk.ts'
 import type { Head, RunRequest } from '../core/head.ts'
-import type { Pipeline, ResolvedPipeline } from '../core/pipeline.ts'
+import type { Partition, SeenPartition } from '../core/partition.ts'
+import type { ResolvedPartitions, ResolvedPipeline, TablePipeline } from '../core/pipeline.ts'
 import type { Position } from '../core/position.ts'
-import type { Slice } from '../core/slice.ts'
+import type { CursorRange, Slice } from '../core/slice.ts'
 import type { State } from '../core/state.ts'
 import type { Column, Table, TableName } from '../core/table.ts'
 
@@ -12,7 +13,7 @@ export interface Source {
   /** What `read` can produce, best first. */
   readonly formats: readonly Format[]
   /** The pipeline's table or query; throws `missing-table`, `missing-privilege`, `unusable-cursor`. */
-  describe(pipeline: Pipeline): Promise<Table>
+  describe(pipeline: TablePipeline): Promise<Table>
   /** Fixes what can be read now, before any row is read, and says what holds it back. */
   head(pipeline: ResolvedPipeline, table: Table, state: State | null, request: RunRequest): Promise<Head>
   /** Cuts a large slice into smaller ones that can be committed one by one, in order; together they are the slice. */
@@ -27,6 +28,40 @@ export interface Source {
   positionAt(pipeline: ResolvedPipeline, table: Table, value: string): Promise<Position>
   /** Does `position` lie beyond `other`? Only the source knows the order of its values. */
   isAfter(pipeline: ResolvedPipeline, table: Table, position: Position, other: Position | null): Promise<boolean>
+  checkPartitions?(pipeline: ResolvedPartitions, table: Table): Promise<readonly Finding[]>
+  /** A look at a table in partitions. */
+  openPartitions?(pipeline: ResolvedPartitions, table: Table, options: PartitionOptions): Promise<PartitionedTable>
+  close(): Promise<void>
+}
+
+export interface PartitionOptions {
+  /** Everything that is read through it is of one moment. */
+  readonly shared: boolean
+  /** Of each partition only the rows of this slice: the first load of a watermark pipeline in pieces. */
+  readonly within: { readonly pipeline: ResolvedPipeline; readonly range: CursorRange } | null
+}
+
+/** A table in partitions. */
+export interface PartitionedTable {
+  /**
+   * The partitions that there are, in order. `known` are the ledger's: their bounds are kept. Throws `null-partition`,
+   * `unusable-partition`, `bad-value`, `too-many-partitions`.
+   */
+  partitions(request: RunRequest, known: readonly Partition[]): Promise<readonly SeenPartition[]>
+  /** Of each partition by its key: how many rows it has and a hash of their content, in whatever order. One pass for all. */
+  checksums(partitions: readonly Partition[], columns: readonly Column[]): Promise<ReadonlyMap<string, string>>
+  /** One more connection; all of them read the same moment where `shared` was asked. Throws `try-again` once that is gone. */
+  openReader(): Promise<PartitionReader>
+  close(): Promise<void>
+}
+
+export interface PartitionReader {
+  /** What is asked between `begin` and `end` is of one moment. */
+  begin(): Promise<void>
+  checksum(partition: Partition, columns: readonly Column[]): Promise<string>
+  /** Throws `short-read` rather than end early. */
+  read(partition: Partition, options: ReadOptions): AsyncIterable<Chunk>
+  end(): Promise<void>
   close(): Promise<void>
 }
 

@@ -1,9 +1,12 @@
 // What every target promises: rows are invisible until committed, and rows and position appear together.
 
 import type { Chunk, Format } from '../core/chunk.ts'
+import type { Claim, LedgerRow, LedgerSummary, PartitionStatus } from '../core/ledger.ts'
 import type { Load, RowCounts } from '../core/load.ts'
-import type { TypeRules } from '../core/schema-change.ts'
-import type { HistoryRow, State, StateRow } from '../core/state.ts'
+import type { Partition, PartitionBy } from '../core/partition.ts'
+import type { SchemaChange, TypeRules } from '../core/schema-change.ts'
+import type { Settlement } from '../core/settlement.ts'
+import type { Cause, HistoryRow, State, StateRow } from '../core/state.ts'
 import type { Table, TableName } from '../core/table.ts'
 import type { WriteStrategyName } from '../core/write-strategy.ts'
 import type { Finding } from './source.ts'
@@ -23,6 +26,8 @@ export interface Target {
   /** Counts a run that found nothing, so that the next sweep comes when it is due. */
   noteQuietRun(state: State): Promise<void>
   begin(load: Load): Promise<Stage>
+  /** Loads partitions side by side; absent where a target can't. */
+  readonly partitions?: PartitionTarget
   check?(table: TableName): Promise<readonly Finding[]>
   /** The statements of a load, for people to read. */
   explain?(load: Load): readonly string[]
@@ -33,10 +38,90 @@ export interface Target {
 export interface Stage {
   write(chunk: Chunk): Promise<void>
   /**
-   * Rows and state appear together. Throws `state-conflict` when the state is no longer `from`. Counts add up to the rows
-   * written: inserted + updated + unchanged + deduplicated + quarantined.
+   * Rows and what the target remembers of them appear together. Throws `state-conflict` when another run was first. Counts add
+   * up to the rows written: inserted + updated + unchanged + deduplicated + quarantined.
    */
-  commit(from: State | null, to: State, rowsRead: number): Promise<RowCounts>
+  commit(settlement: Settlement, rowsRead: number): Promise<RowCounts>
   /** Leaves nothing behind; never throws. */
   abort(): Promise<void>
+}
+
+/** The ledger of partitions, and the connections that fill them. Every time is the target's own. */
+export interface PartitionTarget {
+  /** All partitions that the pipeline ever had; none where there is no ledger yet. */
+  readLedger(pipeline: string, filter?: LedgerFilter): Promise<readonly LedgerRow[]>
+  summarize(pipeline: string): Promise<LedgerSummary>
+  /**
+   * In one transaction: the schema changes, the state, and the wanted partitions in the ledger, so that nothing has to be computed
+   * again after a crash. A partition that another run moved since it was seen stays as it is.
+   */
+  prepare(preparation: Preparation): Promise<State>
+  openWriter(): Promise<PartitionWriter>
+  /** The run is alive: its claims hold for another LEASE_SECONDS. */
+  renew(pipeline: string, runId: string): Promise<void>
+  /** What comes after the last partition of a run, in one transaction: key and indexes, the state, the history. */
+  finish(ending: Ending): Promise<Ended>
+  /** Connections of its own; not the target's. */
+  close(): Promise<void>
+}
+
+export interface LedgerFilter {
+  readonly status?: PartitionStatus
+  readonly keys?: readonly string[]
+}
+
+export interface Preparation {
+  readonly from: State | null
+  /** The first state; written only where there is none. */
+  readonly first: State
+  readonly runId: string
+  readonly changes: readonly SchemaChange[]
+  /** A table that is made gets this key at once, because rows are merged into it; empty: only when it is full. */
+  readonly keyNow: readonly string[]
+  /** To be loaded. `seen` null: not in the ledger yet. */
+  readonly wanted: readonly { readonly partition: Partition; readonly estimatedRows: number | null; readonly seen: LedgerRow | null }[]
+  /** The ledger forgets what is not wanted: its partitions were cut by another rule. */
+  readonly forget: boolean
+}
+
+/** One connection that fills one partition at a time. */
+export interface PartitionWriter {
+  /** The first of these partitions that is free; null where none is. Throws nothing for a partition that another run has. */
+  claim(pipeline: string, runId: string, keys: readonly string[]): Promise<Claim | null>
+  begin(load: Load): Promise<Stage>
+  /** The content is what it was: the ledger moves on, and no row is touched. Throws `state-conflict`. */
+  confirm(claim: Claim, checksum: string, closed: boolean): Promise<void>
+  /** Gives a claim back: as failed with code and message, or planned again where `failure` is null. Never throws for a lost claim. */
+  giveUp(claim: Claim, failure: { readonly code: string; readonly message: string } | null): Promise<void>
+  close(): Promise<void>
+}
+
+export interface Ending {
+  readonly pipeline: string
+  readonly runId: string
+  readonly cause: Cause
+  readonly table: Table
+  /** Its column gets an index where the pipeline made the table. */
+  readonly by: PartitionBy
+  readonly key: readonly string[]
+  /** All partitions are in: key and index can be built, where the pipeline made the table. */
+  readonly complete: boolean
+  /** Rows outside of these partitions are deleted (a full refresh); null: none are. */
+  readonly keepOnly: readonly Partition[] | null
+  readonly fingerprint: string
+  /** null: the position stays `partitions`. */
+  readonly to: State | null
+  readonly read: number
+  readonly rows: RowCounts
+  readonly seconds: number
+}
+
+export interface Ended {
+  readonly state: State
+  readonly deleted: number
+  /**
+   * The key could not be built, because rows moved between partitions while these were loaded at different times: the keys of the
+   * partitions in which they are. Nothing was changed then.
+   */
+  readonly collisions: readonly string[]
 }

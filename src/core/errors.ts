@@ -49,6 +49,30 @@ export const ERRORS = {
     meaning: 'Values of this column have no order that can be relied on.',
     hint: 'Use a timestamp, date, integer or decimal column as cursor.',
   },
+  'unknown-partition': {
+    retry: 'never',
+    exit: 2,
+    meaning: 'The pipeline has no such partition.',
+    hint: 'Look at its keys with `tidemark plan` or `tidemark partitions list`.',
+  },
+  'unusable-partition': {
+    retry: 'never',
+    exit: 2,
+    meaning: "A table can't be cut into partitions this way.",
+    hint: 'Choose another column or another way in `partition`.',
+  },
+  'lossy-partition': {
+    retry: 'never',
+    exit: 2,
+    meaning: "The target's column can't tell the partitions apart as the source's does.",
+    hint: "Give the target's column the type of the source's.",
+  },
+  'too-many-partitions': {
+    retry: 'never',
+    exit: 2,
+    meaning: 'More than 100,000 partitions would be made.',
+    hint: 'Choose a larger unit or size, a later `first`, or repeat with --yes.',
+  },
   'shared-target': {
     retry: 'never',
     exit: 2,
@@ -160,6 +184,24 @@ export const ERRORS = {
     exit: 1,
     meaning: 'Rows have no cursor value and would never load.',
     hint: 'Fill the column, or set `null_cursor: include` (loaded on every run) or `exclude`.',
+  },
+  'null-partition': {
+    retry: 'never',
+    exit: 1,
+    meaning: 'Rows have NULL in the partition column and belong to no partition.',
+    hint: 'Fill the column, or set `partition: { nulls: include }` (a partition of their own) or `exclude`.',
+  },
+  'partition-shrank': {
+    retry: 'never',
+    exit: 1,
+    meaning: 'A partition would lose more rows than `max_shrink` allows.',
+    hint: 'Look at the source. If the rows are gone for good, set `allow_shrink: true`, or a larger `max_shrink`.',
+  },
+  'partitions-failed': {
+    retry: 'never',
+    exit: 1,
+    meaning: 'Some partitions could not be loaded; the others are in.',
+    hint: 'Mend what is named, then `tidemark partitions retry PIPELINE`.',
   },
   'null-key': {
     retry: 'never',

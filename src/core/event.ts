@@ -2,6 +2,7 @@
 
 import type { ErrorCode } from './errors.ts'
 import type { RowCounts } from './load.ts'
+import type { PartitionPlan } from './partition-plan.ts'
 import type { Plan } from './plan.ts'
 import type { Position } from './position.ts'
 
@@ -14,11 +15,18 @@ export interface ErrorReport {
   readonly where: string | null
 }
 
+export interface PartitionCounts {
+  readonly total: number
+  readonly committed: number
+  readonly skipped: number
+  readonly failed: number
+}
+
 /** What one pipeline's run came to: an element of `pipelines` in the JSON of `run`. */
 export interface PipelineResult {
   readonly pipeline: string
   readonly status: RunStatus
-  readonly pattern: 'watermark'
+  readonly pattern: 'watermark' | 'partition'
   readonly from: Position | null
   readonly to: Position | null
   readonly epoch: number
@@ -26,7 +34,8 @@ export interface PipelineResult {
   readonly bytes: number
   readonly seconds: number
   readonly slices: number
-  readonly partitions: null
+  /** Of the partitions that are wanted: `committed` by this run, `skipped` as they were committed already. */
+  readonly partitions: PartitionCounts | null
   readonly waiting: number
   readonly heldBy: Plan['heldBy']
   readonly error: ErrorReport | null
@@ -52,6 +61,36 @@ export type RunEvent =
       readonly read: number
       readonly rows: RowCounts
     }
+  | { readonly kind: 'partitions-planned'; readonly pipeline: string; readonly plan: PartitionPlan }
+  | { readonly kind: 'partition-started'; readonly pipeline: string; readonly partition: string; readonly attempt: number }
+  | {
+      readonly kind: 'partition-progress'
+      readonly pipeline: string
+      readonly partition: string
+      readonly rows: number
+      readonly bytes: number
+    }
+  | {
+      readonly kind: 'partition-committed'
+      readonly pipeline: string
+      readonly partition: string
+      readonly attempt: number
+      readonly read: number
+      readonly bytes: number
+      readonly rows: RowCounts
+    }
+  | {
+      readonly kind: 'partition-failed'
+      readonly pipeline: string
+      readonly partition: string
+      readonly attempt: number
+      readonly code: ErrorCode
+      readonly message: string
+      /** It is tried again. */
+      readonly again: boolean
+    }
+  /** Nothing is left to claim; other runs are still loading so many. */
+  | { readonly kind: 'waiting-for-others'; readonly pipeline: string; readonly partitions: number }
   | { readonly kind: 'warning'; readonly pipeline: string; readonly code: string; readonly message: string }
   | {
       readonly kind: 'retrying'

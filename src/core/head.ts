@@ -33,6 +33,29 @@ export interface RunRequest {
   readonly fullRefresh: boolean
   readonly sweep: boolean
   readonly maxSlices: number | null
+  /** Only these partitions, also where they are committed. */
+  readonly partitions: readonly string[]
+  /** Only partitions that are missing or failed: nothing that is committed is looked at. */
+  readonly retryOnly: boolean
+  /** null: what the pipeline says. */
+  readonly workers: number | null
+  /** The user has agreed to what is unusual, such as more than 100,000 partitions. */
+  readonly agreed: boolean
 }
 
-export const ORDINARY_RUN: RunRequest = { from: null, to: null, fullRefresh: false, sweep: false, maxSlices: null }
+export const ORDINARY_RUN: RunRequest = {
+  from: null,
+  to: null,
+  fullRefresh: false,
+  sweep: false,
+  maxSlices: null,
+  partitions: [],
+  retryOnly: false,
+  workers: null,
+  agreed: false,
+}
+
+/** Is a range to be loaded again? */
+export function isReload(request: RunRequest): boolean {
+  return request.from !== null || request.to !== null
+}

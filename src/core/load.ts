@@ -1,4 +1,6 @@
 import type { Format } from './chunk.ts'
+import type { Partition } from './partition.ts'
+import type { ReplaceBy } from './pipeline.ts'
 import type { SchemaChange } from './schema-change.ts'
 import type { Cause } from './state.ts'
 import type { Column, Table } from './table.ts'
@@ -27,7 +29,22 @@ export interface Load {
   readonly replaces: { readonly column: string; readonly from: string | null; readonly to: string | null } | null
   /** Changed rows whose cursor lies below this value were found only by a sweep: they are counted as rescued. */
   readonly rescuedBelow: { readonly column: string; readonly value: string } | null
+  /** The rows are those of one partition; null: of a slice. */
+  readonly partition: LoadedPartition | null
   readonly fingerprint: string
+}
+
+/** What is known of a partition whose rows are on their way. */
+export interface LoadedPartition {
+  readonly partition: Partition
+  /** The column that its bounds are about. */
+  readonly column: string
+  /** The target can't have rows of it: the pipeline made the table, and this partition never entered it. */
+  readonly absent: boolean
+  /** Also rows with a staged row's key give way, whatever partition they are in: one of them moved. */
+  readonly byKey: boolean
+  readonly maxShrink: number | null
+  readonly replaceBy: ReplaceBy
 }
 
 /** Exact counts of one commit. */

@@ -1,6 +1,7 @@
 // What the user asks for, checked and with every default filled in that doesn't need a look at a database.
 
 import { LoadError } from './errors.ts'
+import { type PartitionBy, partitionRule } from './partition.ts'
 import type { SchemaPolicy } from './schema-change.ts'
 import { columnNamed, printTableName, type Table, type TableName } from './table.ts'
 import { WRITE_STRATEGIES, type WriteStrategyName } from './write-strategy.ts'
@@ -11,49 +12,75 @@ export type LateRows =
   | { readonly kind: 'xid8'; readonly column: string }
   | { readonly kind: 'lag'; readonly seconds: number }
 
-export interface Pipeline {
+/** What every pipeline has that loads one table. */
+export interface TablePipeline {
   /** 1–100 of letters, digits and `_ - . /`. */
   readonly name: string
-  readonly pattern: 'watermark'
+  readonly pattern: 'watermark' | 'partition'
   readonly source: { readonly connection: string; readonly table: TableName | null; readonly query: string | null }
   readonly target: { readonly connection: string; readonly table: TableName }
-  readonly cursor: string
-  readonly cursorTimeZone: string | null
-  readonly start: string | null
   /** null: the source table's primary key. */
   readonly key: readonly string[] | null
-  /** null: merge with a key, append without. */
+  /** null: the pattern's own default. */
   readonly write: WriteStrategyName | null
-  readonly lateRows: LateRows
-  readonly nullCursor: 'error' | 'include' | 'exclude'
   readonly where: string | null
   readonly columns: { readonly include: readonly string[] | null; readonly exclude: readonly string[] }
   readonly onSchemaChange: SchemaPolicy
 }
 
-/** A pipeline whose key, strategy and columns are settled by a look at the source table. */
-export interface ResolvedPipeline extends Pipeline {
+export interface WatermarkPipeline extends TablePipeline {
+  readonly pattern: 'watermark'
+  readonly cursor: string
+  readonly cursorTimeZone: string | null
+  readonly start: string | null
+  readonly lateRows: LateRows
+  readonly nullCursor: 'error' | 'include' | 'exclude'
+  /** The first load goes through the ledger, in pieces; null: in slices of the cursor. */
+  readonly firstLoad: FirstLoad | null
+}
+
+export interface FirstLoad {
+  readonly by: PartitionBy
+  readonly workers: number
+}
+
+export interface PartitionPipeline extends TablePipeline {
+  readonly pattern: 'partition'
+  readonly by: PartitionBy
+  readonly workers: number
+  /** `run`: all partitions of a run in one snapshot; `partition`: each in its own. */
+  readonly consistency: 'run' | 'partition'
+  /** So many of the newest closed partitions are compared with the source on every run, and loaded again where they differ. */
+  readonly lookback: number
+  /** Which committed partitions are loaded again: none, those whose content changed, or all. */
+  readonly detect: 'none' | 'checksum' | 'all'
+  /** A partition may lose at most this share of its rows; null: all of them. */
+  readonly maxShrink: number | null
+  readonly replaceBy: ReplaceBy
+}
+
+/** How the old rows of a partition go; the last two only where the target's table is partitioned itself. */
+export type ReplaceBy = 'delete' | 'truncate' | 'swap'
+
+export type Pipeline = WatermarkPipeline | PartitionPipeline
+
+/** Settled by a look at the source table. */
+interface Resolved {
   readonly key: readonly string[]
   readonly write: WriteStrategyName
 }
 
-/** Settles what depends on the source; throws `missing-column`, `missing-key`, `unusable-cursor`. */
-export function resolvePipeline(pipeline: Pipeline, source: Table): ResolvedPipeline {
-  const where = `pipeline ${pipeline.name}`
-  const known = source.columns.map((column) => column.name)
-  const need = (name: string, role: string): void => {
-    if (columnNamed(source, name) === undefined)
-      throw new LoadError('missing-column', `The ${role} "${name}" of ${where} is no column of ${printSource(pipeline)}.`, {
-        hint: `Its columns are: ${known.join(', ')}.`,
-      })
-  }
-  need(pipeline.cursor, 'cursor')
-  for (const name of pipeline.key ?? []) need(name, 'key column')
-  for (const name of [...(pipeline.columns.include ?? []), ...pipeline.columns.exclude]) need(name, 'column')
-  const key = pipeline.key ?? source.key
+/** A pipeline whose key, strategy and columns are settled by a look at the source table. */
+export type ResolvedPipeline = WatermarkPipeline & Resolved
+export type ResolvedPartitions = PartitionPipeline & Resolved
+export type ResolvedTable = TablePipeline & Resolved
+
+/** Settles what depends on the source; throws `missing-column`, `missing-key`, `strategy-unsupported`. */
+export function resolvePipeline(pipeline: WatermarkPipeline, source: Table): ResolvedPipeline {
+  needColumn(pipeline, source, pipeline.cursor, 'cursor')
+  const key = resolveKey(pipeline, source)
   const write = pipeline.write ?? (key.length > 0 ? 'merge' : 'append')
-  if (WRITE_STRATEGIES[write].needsKey && key.length === 0)
-    throw new LoadError('missing-key', `${printSource(pipeline)} has no primary key, and ${where} names none; ${write} needs one.`)
+  needKey(pipeline, write, key)
   if (write === 'append' && pipeline.nullCursor === 'include')
     throw new LoadError(
       'strategy-unsupported',
@@ -65,13 +92,58 @@ export function resolvePipeline(pipeline: Pipeline, source: Table): ResolvedPipe
   return { ...pipeline, key, write }
 }
 
+/** Settles what depends on the source; throws `missing-column`, `missing-key`, `strategy-unsupported`. */
+export function resolvePartitions(pipeline: PartitionPipeline, source: Table): ResolvedPartitions {
+  needColumn(pipeline, source, pipeline.by.column, 'partition column')
+  const key = resolveKey(pipeline, source)
+  const write = pipeline.write ?? 'overwrite-partition'
+  needKey(pipeline, write, key)
+  if (write === 'append' && (pipeline.lookback > 0 || pipeline.detect !== 'none'))
+    throw new LoadError(
+      'strategy-unsupported',
+      `Pipeline ${pipeline.name} would append partitions that are loaded again, and so double their rows.`,
+      { hint: 'Use `write: overwrite-partition`, or `lookback: 0` and `detect: none`.' },
+    )
+  return { ...pipeline, key, write }
+}
+
+function needColumn(pipeline: TablePipeline, source: Table, name: string, role: string): void {
+  if (columnNamed(source, name) !== undefined) return
+  const known = source.columns.map((column) => column.name)
+  throw new LoadError('missing-column', `The ${role} "${name}" of pipeline ${pipeline.name} is no column of ${printSource(pipeline)}.`, {
+    hint: `Its columns are: ${known.join(', ')}.`,
+  })
+}
+
+function resolveKey(pipeline: TablePipeline, source: Table): readonly string[] {
+  for (const name of pipeline.key ?? []) needColumn(pipeline, source, name, 'key column')
+  for (const name of [...(pipeline.columns.include ?? []), ...pipeline.columns.exclude]) needColumn(pipeline, source, name, 'column')
+  return pipeline.key ?? source.key
+}
+
+function needKey(pipeline: TablePipeline, write: WriteStrategyName, key: readonly string[]): void {
+  if (WRITE_STRATEGIES[write].needsKey && key.length === 0)
+    throw new LoadError(
+      'missing-key',
+      `${printSource(pipeline)} has no primary key, and pipeline ${pipeline.name} names none; ${write} needs one.`,
+    )
+}
+
+/** The column that a pipeline goes by: its cursor, or what it is partitioned by. */
+function leadingColumn(pipeline: ResolvedPipeline | ResolvedPartitions): string {
+  return pipeline.pattern === 'watermark' ? pipeline.cursor : pipeline.by.column
+}
+
 /** The source table with only the columns that the pipeline loads, and its key. */
-export function selectedTable(pipeline: ResolvedPipeline, source: Table): Table {
+export function selectedTable(pipeline: ResolvedPipeline | ResolvedPartitions, source: Table): Table {
   const { include, exclude } = pipeline.columns
   const columns = source.columns.filter((column) => (include === null || include.includes(column.name)) && !exclude.includes(column.name))
-  for (const name of [pipeline.cursor, ...pipeline.key])
+  for (const name of [leadingColumn(pipeline), ...pipeline.key])
     if (columnNamed({ columns }, name) === undefined && (pipeline.key.includes(name) || pipeline.write !== 'append'))
-      throw new LoadError('missing-column', `Column "${name}" of pipeline ${pipeline.name} is its cursor or key and can't be left out.`)
+      throw new LoadError(
+        'missing-column',
+        `Column "${name}" of pipeline ${pipeline.name} is its ${pipeline.pattern === 'watermark' ? 'cursor' : 'partition column'} or key and can't be left out.`,
+      )
   const same = source.keyGuaranteed && sameNames(pipeline.key, source.key)
   return { ...source, columns, key: pipeline.key, keyGuaranteed: same }
 }
@@ -80,7 +152,7 @@ function sameNames(a: readonly string[], b: readonly string[]): boolean {
   return a.length === b.length && a.length > 0 && a.every((name) => b.includes(name))
 }
 
-export function printSource(pipeline: Pipeline): string {
+export function printSource(pipeline: TablePipeline): string {
   return pipeline.source.table === null ? `the query of pipeline ${pipeline.name}` : `table ${printTableName(pipeline.source.table)}`
 }
 
@@ -88,7 +160,15 @@ export function printSource(pipeline: Pipeline): string {
  * What a stored position belongs to. Each part is named, so that a refusal can say which one changed; canonical JSON,
  * because it is stored as text.
  */
-export function fingerprint(pipeline: ResolvedPipeline, source: Table): string {
+export function fingerprint(pipeline: ResolvedPipeline | ResolvedPartitions, source: Table): string {
+  if (pipeline.pattern === 'partition')
+    return JSON.stringify({
+      source: source.identity,
+      partition: partitionRule(pipeline.by),
+      where: pipeline.where,
+      query: pipeline.source.query,
+      target: printTableName(pipeline.target.table),
+    })
   return JSON.stringify({
     source: source.identity,
     cursor: pipeline.cursor,
@@ -107,6 +187,7 @@ export function fingerprintChanges(stored: string, current: string): readonly st
   const words: Record<string, string> = {
     source: 'source server or table',
     cursor: 'cursor',
+    partition: 'partition',
     zone: 'cursor_time_zone',
     where: 'where',
     xid8: 'late_rows',

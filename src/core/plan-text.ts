@@ -45,7 +45,7 @@ function rangeText(range: CursorRange): string {
   return `${from} ${to}${range.changedSince === null ? '' : ', and all rows of new transactions'}${range.nulls ? ', and rows without a cursor value' : ''}`
 }
 
-function changeText(change: SchemaChange): string {
+export function changeText(change: SchemaChange): string {
   if (change.kind === 'create-table')
     return `creates ${printTableName(change.table.name)} with ${count(change.table.columns.length, 'column')}`
   const type = change.column.native ?? describeType(change.column.type)
@@ -76,4 +76,15 @@ export function grouped(number: number): string {
   return Math.round(number)
     .toString()
     .replaceAll(/\B(?=(\d{3})+$)/g, ',')
+}
+
+export function bytesText(bytes: number): string {
+  const units = ['B', 'kB', 'MB', 'GB', 'TB']
+  let value = bytes
+  let unit = 0
+  while (value >= 1000 && unit < units.length - 1) {
+    value /= 1000
+    unit += 1
+  }
+  return `${unit === 0 ? value : value.toFixed(1)} ${units[unit]}`
 }

@@ -28,6 +28,7 @@ const pipeline: ResolvedPipeline = {
   write: 'merge',
   lateRows: { kind: 'auto' },
   nullCursor: 'error',
+  firstLoad: null,
   where: null,
   columns: { include: null, exclude: [] },
   onSchemaChange: 'evolve',

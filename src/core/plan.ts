@@ -2,9 +2,9 @@
 
 import type { Format } from './chunk.ts'
 import { LoadError } from './errors.ts'
-import type { Head, Hold, LatePlan, RunRequest } from './head.ts'
+import { type Head, type Hold, isReload, type LatePlan, type RunRequest } from './head.ts'
 import type { Load } from './load.ts'
-import { fingerprint, fingerprintChanges, type ResolvedPipeline } from './pipeline.ts'
+import { fingerprint, fingerprintChanges, type ResolvedPartitions, type ResolvedPipeline } from './pipeline.ts'
 import { type Position, printPosition } from './position.ts'
 import { planSchema, type SchemaPlan, type TypeRules } from './schema-change.ts'
 import type { Slice } from './slice.ts'
@@ -97,6 +97,7 @@ function planSteps(seen: Observation): Step[] {
       newestBy: schema.columns.includes(pipeline.cursor) ? pipeline.cursor : null,
       replaces: cause === 'reload' && strategy === 'append' ? replacedRange(slice, pipeline.cursor) : null,
       rescuedBelow: rescuedBelow(slice, pipeline.cursor),
+      partition: null,
       fingerprint: fingerprint(pipeline, sourceTable),
     },
   }))
@@ -119,12 +120,8 @@ function rescuedBelow(slice: Slice, cursor: string): Load['rescuedBelow'] {
   return from === null || changedSince === null || changedSince.column !== null ? null : { column: cursor, value: from }
 }
 
-function loadedColumns(schema: SchemaPlan): Load['columns'] {
+export function loadedColumns(schema: SchemaPlan): Load['columns'] {
   return schema.columns.flatMap((name) => columnNamed(schema.table, name) ?? [])
-}
-
-function isReload(request: RunRequest): boolean {
-  return request.from !== null || request.to !== null
 }
 
 /**
@@ -132,7 +129,7 @@ function isReload(request: RunRequest): boolean {
  * Asked before the source is: a changed cursor would make it stumble over the old one's values.
  */
 export function refuseChangedDefinition(
-  pipeline: ResolvedPipeline,
+  pipeline: ResolvedPipeline | ResolvedPartitions,
   sourceTable: Table,
   targetTable: Table | null,
   state: State | null,
@@ -150,7 +147,7 @@ export function refuseChangedDefinition(
 }
 
 /** The target's favourite among what the source can produce: every fast path is chosen here. */
-function commonFormat(produced: readonly Format[], accepted: readonly Format[]): Format {
+export function commonFormat(produced: readonly Format[], accepted: readonly Format[]): Format {
   const format = accepted.find((candidate) => produced.includes(candidate))
   if (format === undefined)
     throw new LoadError('no-common-format', `The source speaks ${produced.join(', ')}; the target ${accepted.join(', ')}.`)

@@ -14,7 +14,8 @@ export interface WatermarkPosition {
 
 export type Position =
   | WatermarkPosition
-  | { readonly kind: 'partitions' }
+  /** The ledger holds the detail. `table`: the target table, by its identity, that the pipeline made and has not filled yet. */
+  | { readonly kind: 'partitions'; readonly table?: string }
   | { readonly kind: 'snapshot'; readonly at: string; readonly done: readonly string[] }
   | { readonly kind: 'log'; readonly at: string }
 
@@ -40,7 +41,7 @@ export function parsePosition(text: string, pipeline: string): Position {
   const textual = (key: string): boolean => typeof value[key] === 'string'
   const known: Record<string, readonly string[]> = {
     watermark: ['kind', 'value', 'time', 'horizon'],
-    partitions: ['kind'],
+    partitions: ['kind', 'table'],
     snapshot: ['kind', 'at', 'done'],
     log: ['kind', 'at'],
   }
@@ -51,7 +52,8 @@ export function parsePosition(text: string, pipeline: string): Position {
     if (!textual('value') && value['value'] !== null) throw broken('has no value')
     if ('time' in value && !textual('time')) throw broken('has a broken time')
     if ('horizon' in value && !(textual('horizon') && /^\d+$/.test(value['horizon'] as string))) throw broken('has a broken horizon')
-  } else if (value['kind'] === 'log' && !textual('at')) throw broken('has no place in the log')
+  } else if (value['kind'] === 'partitions' && 'table' in value && !textual('table')) throw broken('has a broken table')
+  else if (value['kind'] === 'log' && !textual('at')) throw broken('has no place in the log')
   return value as unknown as Position
 }
 

@@ -2,7 +2,7 @@
 
 import type { PipelineResult, RunEvent } from './event.ts'
 import type { Plan } from './plan.ts'
-import { count, grouped, holdText } from './plan-text.ts'
+import { bytesText, count, grouped, holdText } from './plan-text.ts'
 import { watermarkOf } from './position.ts'
 
 export interface PipelineView {
@@ -94,17 +94,6 @@ export function resultLine(result: PipelineResult, columns = Number.POSITIVE_INF
   const line = `${result.pipeline}  loaded ${count(rows.read, 'row')}${detail === '' ? '' : ` (${detail}${rescued})`} ${took}${rate}`
   const whole = `${line}; watermark ${watermarkOf(result.to) ?? 'not set'}`
   return whole.length > columns ? line : whole
-}
-
-function bytesText(bytes: number): string {
-  const units = ['B', 'kB', 'MB', 'GB', 'TB']
-  let value = bytes
-  let unit = 0
-  while (value >= 1000 && unit < units.length - 1) {
-    value /= 1000
-    unit += 1
-  }
-  return `${unit === 0 ? value : value.toFixed(1)} ${units[unit]}`
 }
 
 export function durationText(seconds: number): string {

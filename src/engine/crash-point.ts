@@ -8,6 +8,11 @@ export const CRASH_POINTS = [
   'before-commit',
   'after-commit',
   'slice-done',
+  'ledger-prepared',
+  'partition-claimed',
+  'partition-done',
+  'before-finish',
+  'finished',
 ] as const
 
 export type CrashPoint = (typeof CRASH_POINTS)[number]

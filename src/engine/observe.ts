@@ -3,12 +3,12 @@
 
 import type { Source } from '../contract/source.ts'
 import type { Target } from '../contract/target.ts'
-import type { RunRequest } from '../core/head.ts'
-import { type Pipeline, resolvePipeline, selectedTable } from '../core/pipeline.ts'
+import { isReload, type RunRequest } from '../core/head.ts'
+import { resolvePipeline, selectedTable, type TablePipeline, type WatermarkPipeline } from '../core/pipeline.ts'
 import { type Observation, refuseChangedDefinition } from '../core/plan.ts'
 
 export async function observe(
-  pipeline: Pipeline,
+  pipeline: WatermarkPipeline,
   source: Source,
   target: Target,
   request: RunRequest,
@@ -38,17 +38,13 @@ export async function observe(
 }
 
 /** One after the other: a target has one connection. */
-async function lookAtTarget(pipeline: Pipeline, target: Target) {
+export async function lookAtTarget(pipeline: TablePipeline, target: Target) {
   const state = await target.readState(pipeline.name)
   return { state, table: await target.describe(pipeline.target.table) }
 }
 
-function isReload(request: RunRequest): boolean {
-  return request.from !== null || request.to !== null
-}
-
 /** Waits for both, also when one fails: a failure must not leave the other's connection busy behind it. */
-async function both<A, B>(first: Promise<A>, second: Promise<B>): Promise<[A, B]> {
+export async function both<A, B>(first: Promise<A>, second: Promise<B>): Promise<[A, B]> {
   await Promise.allSettled([first, second])
   return [await first, await second]
 }

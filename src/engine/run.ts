@@ -1,40 +1,41 @@
 // One pipeline brought up to date. Retry is to observe again: no attempt remembers anything of the one before but what it
 // has committed, and that only to report it.
 
-import { asLoadError, ERRORS, LoadError } from '../core/errors.ts'
+import { asLoadError } from '../core/errors.ts'
 import type { ErrorReport, PipelineResult, RunStatus } from '../core/event.ts'
 import type { RunRequest } from '../core/head.ts'
-import { addCounts, NO_ROWS, type RowCounts } from '../core/load.ts'
-import type { Pipeline } from '../core/pipeline.ts'
-import { isRepeatable, type Plan, plan } from '../core/plan.ts'
-import type { Position } from '../core/position.ts'
-import { execute, type SliceOutcome, stopIfAsked } from './execute.ts'
+import { addCounts, NO_ROWS } from '../core/load.ts'
+import type { Pipeline, WatermarkPipeline } from '../core/pipeline.ts'
+import { isRepeatable, plan } from '../core/plan.ts'
+import { execute, type SliceOutcome } from './execute.ts'
 import type { Machinery } from './machinery.ts'
 import { observe } from './observe.ts'
-import { pause } from './pause.ts'
-
-/** What has been committed so far, over all attempts. */
-interface Progress {
-  first: Plan | null
-  from: Position | null
-  to: Position | null
-  epoch: number
-  read: number
-  bytes: number
-  slices: number
-  rows: RowCounts
-  /** The epoch that the attempt under way would write, and what it has read. */
-  plan: Plan | null
-}
+import { type Progress, withRetries } from './progress.ts'
+import { attemptPartitions } from './run-partitions.ts'
 
 export async function runPipeline(pipeline: Pipeline, machinery: Machinery, request: RunRequest): Promise<PipelineResult> {
   const began = performance.now()
-  const progress: Progress = { first: null, from: null, to: null, epoch: 0, read: 0, bytes: 0, slices: 0, rows: NO_ROWS, plan: null }
+  const progress: Progress = {
+    began,
+    from: null,
+    to: null,
+    epoch: 0,
+    read: 0,
+    bytes: 0,
+    slices: 0,
+    rows: NO_ROWS,
+    partitions: null,
+    changed: false,
+    plan: null,
+  }
   machinery.emit({ kind: 'pipeline-started', pipeline: pipeline.name, runId: machinery.runId })
   let status: RunStatus
   let error: ErrorReport | null = null
   try {
-    status = await attempts(pipeline, machinery, request, progress)
+    status =
+      pipeline.pattern === 'partition'
+        ? await attemptPartitions(pipeline, machinery, request, progress)
+        : await withRetries(pipeline.name, machinery, () => attemptOnce(pipeline, machinery, request, progress))
   } catch (thrown) {
     const failure = asLoadError(thrown)
     error = { code: failure.code, message: failure.message, hint: failure.hint, where: failure.where }
@@ -53,7 +54,7 @@ export async function runPipeline(pipeline: Pipeline, machinery: Machinery, requ
     bytes: progress.bytes,
     seconds: Math.round(performance.now() - began) / 1000,
     slices: progress.slices,
-    partitions: null,
+    partitions: progress.partitions,
     waiting: progress.plan?.waiting ?? 0,
     heldBy: progress.plan?.heldBy ?? [],
     error,
@@ -62,31 +63,13 @@ export async function runPipeline(pipeline: Pipeline, machinery: Machinery, requ
   return result
 }
 
-async function attempts(pipeline: Pipeline, machinery: Machinery, request: RunRequest, progress: Progress): Promise<RunStatus> {
-  const { settings, emit, signal } = machinery
-  for (let attempt = 1; ; attempt++) {
-    try {
-      stopIfAsked(signal)
-      return await attemptOnce(pipeline, machinery, request, progress)
-    } catch (thrown) {
-      const error = asLoadError(thrown)
-      if (signal.aborted) throw error.code === 'stopped' ? error : new LoadError('stopped', 'The run was stopped.', { cause: error })
-      if (ERRORS[error.code].retry === 'never' || attempt > settings.retries) throw error
-      const waitSeconds = settings.retrySeconds * 2 ** (attempt - 1) * (0.5 + Math.random())
-      emit({ kind: 'retrying', pipeline: pipeline.name, code: error.code, message: error.message, attempt, waitSeconds })
-      await pause(waitSeconds, signal)
-    }
-  }
-}
-
-async function attemptOnce(pipeline: Pipeline, machinery: Machinery, request: RunRequest, progress: Progress): Promise<RunStatus> {
+async function attemptOnce(pipeline: WatermarkPipeline, machinery: Machinery, request: RunRequest, progress: Progress): Promise<RunStatus> {
   const { source, target, emit, reach, settings } = machinery
   const seen = await observe(pipeline, source, target, request, settings.sliceRows)
   reach('observed')
   await creditLostAnswer(machinery, progress)
   const now = plan(seen)
   progress.plan = now
-  progress.first ??= now
   progress.from ??= now.from?.position ?? null
   if (progress.slices === 0) progress.epoch = Number(now.from?.epoch ?? 0n)
   progress.to = progress.slices === 0 ? (now.from?.position ?? null) : progress.to

@@ -10,16 +10,28 @@ import { requireOwnTargets } from '../config/shared-target.ts'
 import { validateProject } from '../config/validate-project.ts'
 import { CONNECTORS } from '../connectors/registry.ts'
 import type { Finding } from '../contract/source.ts'
+import type { LedgerFilter, PartitionTarget } from '../contract/target.ts'
 import { LoadError } from '../core/errors.ts'
 import type { Emit, PipelineResult } from '../core/event.ts'
 import { ORDINARY_RUN, type RunRequest } from '../core/head.ts'
-import { fingerprint, type Pipeline, type ResolvedPipeline, resolvePipeline, selectedTable } from '../core/pipeline.ts'
-import { type Observation, type Plan, plan } from '../core/plan.ts'
+import type { LedgerRow, LedgerSummary } from '../core/ledger.ts'
+import { type PartitionPlan, planPartitions } from '../core/partition-plan.ts'
+import {
+  fingerprint,
+  type Pipeline,
+  type ResolvedPipeline,
+  resolvePartitions,
+  resolvePipeline,
+  selectedTable,
+  type WatermarkPipeline,
+} from '../core/pipeline.ts'
+import { type Plan, plan } from '../core/plan.ts'
 import { type Position, watermarkOf } from '../core/position.ts'
 import type { HistoryRow, State, StateRow } from '../core/state.ts'
 import type { Table } from '../core/table.ts'
 import { DEFAULT_SETTINGS, type Settings } from '../engine/machinery.ts'
 import { observe } from '../engine/observe.ts'
+import { observePartitions, partitionsOf } from '../engine/observe-partitions.ts'
 import { runPipeline } from '../engine/run.ts'
 import { Connections, type FindConnector } from './connections.ts'
 import { place } from './place.ts'
@@ -128,14 +140,30 @@ export class OpenProject {
   }
 
   /** What a run would do; changes nothing. */
-  async plan(name: string, request: Partial<RunRequest> = {}): Promise<Plan> {
-    return plan(await this.observe(name, request))
-  }
-
-  async observe(name: string, request: Partial<RunRequest> = {}): Promise<Observation> {
+  async plan(name: string, request: Partial<RunRequest> = {}): Promise<Plan | PartitionPlan> {
     const pipeline = await this.#one(name)
     const { source, target } = await this.ends(pipeline)
-    return observe(pipeline, source, target, { ...ORDINARY_RUN, ...request }, this.#settings.sliceRows)
+    const whole = { ...ORDINARY_RUN, ...request }
+    if (pipeline.pattern === 'watermark') return plan(await observe(pipeline, source, target, whole, this.#settings.sliceRows))
+    const { seen, table } = await observePartitions(pipeline, source, target, whole)
+    await table.close()
+    return planPartitions(seen)
+  }
+
+  /** The ledger of a pipeline in partitions; null for any other pipeline that has none. */
+  async partitions(name: string, filter: LedgerFilter = {}): Promise<readonly LedgerRow[]> {
+    return (await this.#ledger(name)).readLedger(name, filter)
+  }
+
+  async partitionSummary(name: string): Promise<LedgerSummary> {
+    return (await this.#ledger(name)).summarize(name)
+  }
+
+  async #ledger(name: string): Promise<PartitionTarget> {
+    const pipeline = await this.#one(name)
+    if (pipeline.pattern !== 'partition' && pipeline.firstLoad === null)
+      throw new LoadError('bad-usage', `Pipeline ${name} has no partitions: its pattern is ${pipeline.pattern}.`)
+    return partitionsOf(await this.#connections.target(pipeline.target.connection), name)
   }
 
   async ends(pipeline: Pipeline) {
@@ -144,6 +172,14 @@ export class OpenProject {
       this.#connections.target(pipeline.target.connection),
     ])
     return { source, target }
+  }
+
+  async #withWatermark(name: string): Promise<WatermarkPipeline> {
+    const pipeline = await this.#one(name)
+    if (pipeline.pattern === 'watermark') return pipeline
+    throw new LoadError('bad-usage', `Pipeline ${name} has no watermark: its pattern is ${pipeline.pattern}.`, {
+      hint: `See \`tidemark partitions list ${name}\`; \`tidemark partitions reload\` loads chosen ones again.`,
+    })
   }
 
   async #one(name: string): Promise<Pipeline> {
@@ -174,7 +210,7 @@ export class OpenProject {
     value: string,
     cause: 'set' | 'rewind' = 'set',
   ): Promise<{ position: Position; ahead: boolean; rows: number | null }> {
-    const pipeline = await this.#one(name)
+    const pipeline = await this.#withWatermark(name)
     const { source } = await this.ends(pipeline)
     const { resolved, table } = await this.#described(pipeline)
     const position = await source.positionAt(resolved, table, value)
@@ -188,7 +224,7 @@ export class OpenProject {
 
   /** Moves the watermark by hand; what was there is in the history. Throws `bad-value`, and `bad-usage` for a `rewind` that goes forward. */
   async setWatermark(name: string, value: string, cause: 'set' | 'rewind' = 'set'): Promise<{ from: State | null; to: State }> {
-    const pipeline = await this.#one(name)
+    const pipeline = await this.#withWatermark(name)
     const { source, target } = await this.ends(pipeline)
     const { resolved, table, selected } = await this.#described(pipeline)
     const [from, targetTable] = [await target.readState(pipeline.name), await target.describe(pipeline.target.table)]
@@ -224,10 +260,11 @@ export class OpenProject {
       newestBy: null,
       replaces: null,
       rescuedBelow: null,
+      partition: null,
       fingerprint: to.fingerprint,
     })
     try {
-      await stage.commit(from, to, 0)
+      await stage.commit({ kind: 'state', from, to }, 0)
     } catch (error) {
       await stage.abort()
       throw error
@@ -235,7 +272,7 @@ export class OpenProject {
     return { from, to }
   }
 
-  async #described(pipeline: Pipeline): Promise<{ resolved: ResolvedPipeline; table: Table; selected: Table }> {
+  async #described(pipeline: WatermarkPipeline): Promise<{ resolved: ResolvedPipeline; table: Table; selected: Table }> {
     const source = await this.#connections.source(pipeline.source.connection)
     const table = await source.describe(pipeline)
     const resolved = resolvePipeline(pipeline, table)
@@ -249,6 +286,10 @@ export class OpenProject {
     const tries: (() => Promise<readonly Finding[]>)[] = [
       async () => {
         const { source } = await this.ends(pipeline)
+        if (pipeline.pattern === 'partition') {
+          const table = await source.describe(pipeline)
+          return (await source.checkPartitions?.(resolvePartitions(pipeline, table), table)) ?? []
+        }
         const { resolved, table } = await this.#described(pipeline)
         return (await source.check?.(resolved, table)) ?? []
       },

@@ -2,9 +2,13 @@
 
 import type { PipelineResult, RunEvent } from '../core/event.ts'
 import type { Hold } from '../core/head.ts'
+import type { LedgerRow, LedgerSummary } from '../core/ledger.ts'
 import type { Load } from '../core/load.ts'
+import { boundTexts } from '../core/partition.ts'
+import { type PartitionPlan, partitionLoad } from '../core/partition-plan.ts'
 import type { Plan } from '../core/plan.ts'
 import type { Position } from '../core/position.ts'
+import type { SchemaChange } from '../core/schema-change.ts'
 import type { HistoryRow, StateRow } from '../core/state.ts'
 import { printTableName } from '../core/table.ts'
 
@@ -23,9 +27,16 @@ function holdJson(hold: Hold) {
 
 export function eventJson(event: RunEvent): unknown {
   const { kind, ...rest } = event
+  if (event.kind === 'partitions-planned') return { event: kind, pipeline: event.pipeline, plan: partitionPlanJson(event.plan) }
   if (event.kind === 'planned') return { event: kind, pipeline: event.pipeline, plan: planJson(event.plan) }
   if (event.kind === 'pipeline-finished') return { event: kind, pipeline: event.pipeline, result: resultJson(event.result) }
   return { event: kind, ...rest }
+}
+
+function changeJson(change: SchemaChange) {
+  return change.kind === 'create-table'
+    ? { kind: change.kind }
+    : { kind: change.kind, column: change.column.name, type: change.column.native }
 }
 
 export function planJson(plan: Plan, explain?: (load: Load) => readonly string[]) {
@@ -43,16 +54,64 @@ export function planJson(plan: Plan, explain?: (load: Load) => readonly string[]
       format: load.format,
       table: printTableName(load.table.name),
       creates: load.creates,
-      changes: load.changes.map((change) =>
-        change.kind === 'create-table'
-          ? { kind: change.kind }
-          : { kind: change.kind, column: change.column.name, type: change.column.native },
-      ),
+      changes: load.changes.map(changeJson),
       after: slice.after,
       up_to: slice.upTo,
       reads: slice.range,
       estimated_rows: slice.estimatedRows,
       ...(explain === undefined ? {} : { sql: explain({ ...load, runId: '' }) }),
+    })),
+  }
+}
+
+export function partitionPlanJson(plan: PartitionPlan, explain?: (load: Load) => readonly string[]) {
+  return {
+    pipeline: plan.pipeline,
+    from: plan.from?.position ?? null,
+    to: { kind: 'partitions' },
+    held_by: [],
+    estimated_rows: plan.estimatedRows,
+    estimated_bytes: plan.estimatedBytes,
+    workers: plan.workers,
+    consistency: plan.consistency,
+    changes: plan.changes.map(changeJson),
+    skipped: plan.partitions
+      .filter(({ action }) => action === 'skip')
+      .map(({ partition, reason }) => ({ partition: partition.key, reason })),
+    steps: plan.loads.map((one) => {
+      const [lower, upper] = boundTexts(one.partition.bounds)
+      return {
+        kind: 'partition',
+        partition: one.partition.key,
+        lower,
+        upper,
+        reason: one.reason,
+        strategy: plan.load.strategy,
+        format: plan.load.format,
+        table: printTableName(plan.load.table.name),
+        estimated_rows: one.estimatedRows,
+        estimated_bytes: one.estimatedBytes,
+        ...(explain === undefined ? {} : { sql: explain(partitionLoad(plan, one, '')) }),
+      }
+    }),
+  }
+}
+
+export function partitionsJson(pipeline: string, rows: readonly LedgerRow[]) {
+  return {
+    pipeline,
+    partitions: rows.map((row) => ({
+      key: row.key,
+      lower: row.lower,
+      upper: row.upper,
+      status: row.status,
+      rows: row.rows,
+      attempt: row.attempt,
+      committed_at: row.committedAt,
+      error: row.error,
+      closed: row.closed,
+      checksum: row.checksum,
+      run_id: row.runId,
     })),
   }
 }
@@ -84,7 +143,13 @@ export function historyJson(pipeline: string, rows: readonly HistoryRow[]) {
   }
 }
 
-export function statusJson(pipeline: string, pattern: string, state: StateRow | null, lagSeconds: number | null) {
+export function statusJson(
+  pipeline: string,
+  pattern: string,
+  state: StateRow | null,
+  lagSeconds: number | null,
+  partitions: LedgerSummary | null,
+) {
   const position: Position | null = state?.position ?? null
   return {
     pipeline,
@@ -94,6 +159,6 @@ export function statusJson(pipeline: string, pattern: string, state: StateRow | 
     last_run: state?.lastRunAt ?? null,
     records_processed: state?.recordsProcessed ?? null,
     epoch: state?.epoch ?? 0n,
-    partitions: null,
+    partitions,
   }
 }

@@ -14,6 +14,8 @@ export interface Dialect {
   content(alias: string, columns: readonly Column[]): string
   /** Two independent hashes of a row's content, as numbers that can be summed. */
   hashes(alias: string, columns: readonly Column[]): readonly [string, string]
+  /** Into which of `of` buckets a value falls: the same in every dialect, so that source and target agree. */
+  bucket(expression: string, of: number): string
   /** Put before VALUES or SELECT so that columns numbered by the target still take the source's numbers. */
   readonly overriding: string
 }

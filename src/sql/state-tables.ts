@@ -36,6 +36,8 @@ export interface StateStatements {
   readonly insert: string
   /** The same, then the epoch that must be there. Touches one row, or another run was first. */
   readonly advance: string
+  /** Moves on without a fence, for a pipeline whose fences are its partitions. Parameters: pipeline, position, fingerprint. */
+  readonly moveOn: string
   /** Parameters: pipeline, epoch. */
   readonly quiet: string
   /** Parameters: pipeline, moved rows, run id of the rows already counted. */
@@ -75,6 +77,7 @@ export function stateStatements(dialect: Pick<Dialect, 'identifier' | 'table'>, 
       CAST(rescued AS TEXT) AS rescued, run_id, CAST(committed_at AS TEXT) AS committed_at FROM ${history} WHERE pipeline_name = $1 ORDER BY ${history}.epoch DESC LIMIT $2`,
     insert: `INSERT INTO ${watermarks} (pipeline_name, position, epoch, fingerprint, run_id, unswept_runs, last_watermark, state_format) VALUES ($1, $2, $3, $4, $5, $6, $7, ${STATE_FORMAT})`,
     advance: `UPDATE ${watermarks} SET position = $2, epoch = $3, fingerprint = $4, unswept_runs = $5, last_watermark = $6, state_format = ${STATE_FORMAT} WHERE pipeline_name = $1 AND coalesce(epoch, 0) = $7`,
+    moveOn: `UPDATE ${watermarks} SET epoch = coalesce(epoch, 0) + 1, position = $2, fingerprint = $3, state_format = ${STATE_FORMAT} WHERE pipeline_name = $1`,
     quiet: `UPDATE ${watermarks} SET unswept_runs = coalesce(unswept_runs, 0) + 1 WHERE pipeline_name = $1 AND epoch = $2`,
     count: `UPDATE ${watermarks} SET${moved('$2', '$3')} WHERE pipeline_name = $1`,
     addHistory: `INSERT INTO ${history} VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, ${now})`,

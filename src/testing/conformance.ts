@@ -243,6 +243,7 @@ async function makeLoad(target: Target, { rows: _rows, read: _read, from: _from,
     newestBy: 'at',
     replaces: null,
     rescuedBelow: null,
+    partition: null,
     fingerprint: 'test',
     ...asked,
   }
@@ -257,7 +258,7 @@ async function load(target: Target, asked: Ask): Promise<RowCounts> {
   try {
     for (const row of rows) await stage.write(toChunk([row]))
     const to: State = { pipeline: 'orders', position: { kind: 'watermark', value: String(epoch) }, epoch, fingerprint: 'test', unswept: 0 }
-    return await stage.commit(from, to, asked.read ?? rows.length)
+    return await stage.commit({ kind: 'state', from, to }, asked.read ?? rows.length)
   } catch (error) {
     await stage.abort()
     throw error

@@ -63,7 +63,8 @@ interface Turns {
 /** Runs the pipeline again and again while others write, and then until nothing is left to come. */
 async function runUntil(loading: Loading, name: string, written: Promise<void>): Promise<Turns> {
   await using project = await loading.open()
-  const { mode } = (await project.plan(name)).late
+  const planned = await project.plan(name)
+  const mode = 'late' in planned ? planned.late.mode : 'none'
   let writing = true
   void written.then(() => {
     writing = false

@@ -72,7 +72,7 @@ test('late commits through a standby: swept, or told by their transaction', asyn
   await replayed()
 
   await using project = await loading.open()
-  expect((await project.plan('auto')).late).toMatchObject({ mode: 'sweep', reason: expect.stringContaining('standby') })
+  expect(await project.plan('auto')).toMatchObject({ late: { mode: 'sweep', reason: expect.stringContaining('standby') } })
   await expect(project.plan('bound')).rejects.toMatchObject({ code: 'late-rows-unsafe' })
 
   const run = async (): Promise<void> => {

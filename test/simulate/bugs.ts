@@ -7,9 +7,11 @@ import type { MemoryTarget } from '../../src/connectors/memory/target.ts'
 import type { Stage, Target } from '../../src/contract/target.ts'
 import { LoadError } from '../../src/core/errors.ts'
 import type { Head, RunRequest } from '../../src/core/head.ts'
+import { invariant } from '../../src/core/invariant.ts'
 import type { Load } from '../../src/core/load.ts'
 import type { ResolvedPipeline } from '../../src/core/pipeline.ts'
 import type { WatermarkPosition } from '../../src/core/position.ts'
+import type { Settlement } from '../../src/core/settlement.ts'
 import type { Slice } from '../../src/core/slice.ts'
 import type { State } from '../../src/core/state.ts'
 import type { Table } from '../../src/core/table.ts'
@@ -58,9 +60,17 @@ function bentCommit(
       return {
         write: (chunk) => stage.write(chunk),
         abort: () => stage.abort(),
-        commit: (from, to, read) => commit(stage, target, load, act, from, to, read),
+        commit: (settlement, read) => {
+          const { from, to } = stateOf(settlement)
+          return commit(stage, target, load, act, from, to, read)
+        },
       }
     })
+}
+
+function stateOf(settlement: Settlement): { readonly from: State | null; readonly to: State } {
+  invariant(settlement.kind === 'state', 'a watermark load settles a state')
+  return settlement
 }
 
 function bentTarget(target: MemoryTarget, begin: Target['begin']): Target {
@@ -227,12 +237,13 @@ export const TARGET_BUGS: readonly SeededBug[] = [
         return {
           write: (chunk) => stage.write(chunk),
           abort: () => stage.abort(),
-          commit: async (from, to, read) => {
+          commit: async (settlement, read) => {
+            const { from, to } = stateOf(settlement)
             const early = await target.begin({ ...load, strategy: 'append', replaces: null })
-            await early.commit(from, to, 0)
+            await early.commit({ kind: 'state', from, to }, 0)
             act()
             if (to.epoch % 3n === 0n) throw new LoadError('connection-lost', 'The connection broke between position and rows.')
-            return stage.commit(to, to, read)
+            return stage.commit({ kind: 'state', from: to, to }, read)
           },
         }
       }),
@@ -242,7 +253,7 @@ export const TARGET_BUGS: readonly SeededBug[] = [
     families: ['bound-merge', 'bound-append'],
     target: bentCommit(async (stage, target, _load, act, from, to, read) => {
       const { states } = target.contents
-      const counts = await stage.commit(from, to, read)
+      const counts = await stage.commit({ kind: 'state', from, to }, read)
       const after = target.contents
       target.contents = { ...after, states }
       act()
@@ -265,7 +276,7 @@ export const TARGET_BUGS: readonly SeededBug[] = [
     families: ['bound-merge', 'bound-append'],
     target: bentCommit(async (stage, target, _load, _act, from, to, read) => {
       const before = target.contents
-      const counts = await stage.commit(from, to, read)
+      const counts = await stage.commit({ kind: 'state', from, to }, read)
       if (to.epoch % 2n === 0n) target.contents = before
       return counts
     }),
@@ -279,7 +290,7 @@ export const TARGET_BUGS: readonly SeededBug[] = [
         target.contents = { ...target.contents, tables: new Map([['orders', { ...old, rows: [] }]]) }
         act()
       }
-      return stage.commit(from, to, read)
+      return stage.commit({ kind: 'state', from, to }, read)
     }),
   },
   {
@@ -287,7 +298,7 @@ export const TARGET_BUGS: readonly SeededBug[] = [
     families: ['bound-merge', 'bound-append'],
     target: bentCommit(async (stage, target, _load, _act, _from, to, read) => {
       const current = target.contents.states.get(to.pipeline) ?? null
-      return stage.commit(current, { ...to, epoch: (current?.epoch ?? 0n) + 1n }, read)
+      return stage.commit({ kind: 'state', from: current, to: { ...to, epoch: (current?.epoch ?? 0n) + 1n } }, read)
     }),
   },
 ]

@@ -63,12 +63,12 @@ function troubledStage(stage: Stage, { turn, frozen, loseAnswer }: Faults): Stag
   return {
     write: (chunk) => stage.write(chunk),
     abort: () => stage.abort(),
-    commit: async (from, to, rowsRead) => {
+    commit: async (settlement, rowsRead) => {
       await frozen
       await turn()
       const lost = loseAnswer()
       if (lost === 'before') throw new LoadError('connection-lost', 'The connection broke before the commit.')
-      const rows = await stage.commit(from, to, rowsRead)
+      const rows = await stage.commit(settlement, rowsRead)
       await turn()
       if (lost === 'after') throw new LoadError('connection-lost', 'The answer to COMMIT was lost.')
       return rows

@@ -7,7 +7,7 @@ import { MemoryTarget } from '../../src/connectors/memory/target.ts'
 import type { Target } from '../../src/contract/target.ts'
 import type { PipelineResult } from '../../src/core/event.ts'
 import { ORDINARY_RUN, type RunRequest } from '../../src/core/head.ts'
-import type { Pipeline } from '../../src/core/pipeline.ts'
+import type { WatermarkPipeline } from '../../src/core/pipeline.ts'
 import { plan } from '../../src/core/plan.ts'
 import { observe } from '../../src/engine/observe.ts'
 import { runPipeline } from '../../src/engine/run.ts'
@@ -34,7 +34,7 @@ interface RunOptions {
   /** At which call of `reach` the process dies, or is asked to stop. */
   readonly dieAt?: number
   readonly stopAt?: number
-  readonly pipeline?: Pipeline
+  readonly pipeline?: WatermarkPipeline
 }
 
 const EXPECTED_ERRORS = [

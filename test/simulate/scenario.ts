@@ -1,13 +1,13 @@
 // What a history is about: a pipeline, and how its source is written to. Each family promises to lose and double nothing for
 // exactly the writers that it allows; the weak ones promise less, and must be seen to.
 
-import type { LateRows, Pipeline } from '../../src/core/pipeline.ts'
+import type { LateRows, WatermarkPipeline } from '../../src/core/pipeline.ts'
 import type { WriteStrategyName } from '../../src/core/write-strategy.ts'
 import type { Random } from './random.ts'
 
 export interface Scenario {
   readonly family: Family
-  readonly pipeline: Pipeline
+  readonly pipeline: WatermarkPipeline
   readonly cursor: 'time' | 'number'
   /** Who gives the cursor its value: the start of the transaction, the clock, a sequence, or anyone. */
   readonly values: 'start' | 'clock' | 'sequence' | 'anyone'
@@ -90,12 +90,17 @@ function lateRows(random: Random, family: Family, cursor: Scenario['cursor'], se
   return { kind: family === 'none' ? 'none' : 'auto' }
 }
 
-function chooseNulls(random: Random, family: Family, keyed: boolean): Pipeline['nullCursor'] {
+function chooseNulls(random: Random, family: Family, keyed: boolean): WatermarkPipeline['nullCursor'] {
   if (family === 'bound-append' || family === 'xid8-append' || family === 'long-lag' || !keyed) return random.of(['error', 'exclude'])
   return random.of(['error', 'include', 'exclude'])
 }
 
-function makePipeline(write: WriteStrategyName, late: LateRows, nullCursor: Pipeline['nullCursor'], key: Pipeline['key']): Pipeline {
+function makePipeline(
+  write: WriteStrategyName,
+  late: LateRows,
+  nullCursor: WatermarkPipeline['nullCursor'],
+  key: WatermarkPipeline['key'],
+): WatermarkPipeline {
   return {
     name: 'orders',
     pattern: 'watermark',
@@ -108,6 +113,7 @@ function makePipeline(write: WriteStrategyName, late: LateRows, nullCursor: Pipe
     write,
     lateRows: late,
     nullCursor,
+    firstLoad: null,
     where: null,
     columns: { include: null, exclude: [] },
     onSchemaChange: 'evolve',

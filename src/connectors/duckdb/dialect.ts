@@ -32,6 +32,7 @@ export const DUCKDB: Dialect = {
   differ: (a, b, columns) => `(${columns.map((column) => columnDiffers(a, b, column)).join(' OR ')})`,
   content: row,
   hashes: (alias, columns) => [`hash(${row(alias, columns)})`, `md5_number_lower(CAST(${row(alias, columns)} AS VARCHAR))`],
+  bucket: (expression, of) => `CAST('0x' || substr(md5(CAST(${expression} AS VARCHAR)), 1, 8) AS BIGINT) % ${of}`,
   overriding: '',
 }
 

@@ -6,8 +6,9 @@
 import type { Stage } from '../../contract/target.ts'
 import type { Chunk } from '../../core/chunk.ts'
 import { LoadError } from '../../core/errors.ts'
+import { invariant } from '../../core/invariant.ts'
 import type { Load, RowCounts } from '../../core/load.ts'
-import type { State } from '../../core/state.ts'
+import type { Settlement } from '../../core/settlement.ts'
 import { encodeColumns } from '../../formats/pg-copy-binary.ts'
 import { identifier } from '../../sql/quote.ts'
 import { applyStage, settleDirect } from './apply.ts'
@@ -104,7 +105,9 @@ class DuckdbStage implements Stage {
     }
   }
 
-  async commit(from: State | null, to: State, rowsRead: number): Promise<RowCounts> {
+  async commit(settlement: Settlement, rowsRead: number): Promise<RowCounts> {
+    invariant(settlement.kind === 'state', 'DuckDB has no ledger')
+    const { from, to } = settlement
     const connection = this.#connection
     const load = this.#load
     try {

@@ -96,6 +96,7 @@ async function loadOf(part: Partial<Load> = {}): Promise<Load> {
     newestBy: 'amount',
     replaces: null,
     rescuedBelow: null,
+    partition: null,
     fingerprint: 'f',
     ...part,
   }
@@ -116,7 +117,7 @@ async function load(rows: readonly Item[], part: Partial<Load> = {}): Promise<Ro
   const from = await target.readState('items_etl')
   const stage = await target.begin(await loadOf(part))
   if (rows.length > 0) await stage.write(chunkOf(rows))
-  return stage.commit(from, next(from), rows.length)
+  return stage.commit({ kind: 'state', from, to: next(from) }, rows.length)
 }
 
 const counts = (part: Partial<RowCounts>): RowCounts => ({ ...NO_ROWS, ...part })
@@ -231,7 +232,7 @@ describe('write strategies', () => {
       await stage.write(
         chunkOf(Array.from({ length: 5000 }, (_, i) => [chunk * 5000 + i, `row ${chunk * 5000 + i} `.repeat(i % 5), i] as const)),
       )
-    expect(await stage.commit(from, next(from), 200_000)).toEqual(counts({ inserted: 200_000 }))
+    expect(await stage.commit({ kind: 'state', from, to: next(from) }, 200_000)).toEqual(counts({ inserted: 200_000 }))
     expect(
       await sql(
         "SELECT count(DISTINCT id)::INT, count(*) FILTER (name <> repeat('row ' || id || ' ', (id % 5000 % 5)::INT))::INT FROM staging.items",
@@ -242,7 +243,7 @@ describe('write strategies', () => {
   test('fewer rows than were read end the load', async () => {
     const stage = await target.begin(await loadOf())
     await stage.write(chunkOf(first))
-    await expect(stage.commit(null, next(null), 4)).rejects.toMatchObject({ code: 'short-read' })
+    await expect(stage.commit({ kind: 'state', from: null, to: next(null) }, 4)).rejects.toMatchObject({ code: 'short-read' })
     expect(await target.describe(table.name)).toBeNull()
   })
 })
@@ -291,8 +292,8 @@ describe('state', () => {
         stages.push(stage)
       }
       const [winner, loser] = stages as [Stage, Stage]
-      expect(await winner.commit(from, next(from), 1)).toEqual(counts({ inserted: 1 }))
-      await expect(loser.commit(from, next(from), 1)).rejects.toMatchObject({ code: 'state-conflict' })
+      expect(await winner.commit({ kind: 'state', from, to: next(from) }, 1)).toEqual(counts({ inserted: 1 }))
+      await expect(loser.commit({ kind: 'state', from, to: next(from) }, 1)).rejects.toMatchObject({ code: 'state-conflict' })
     }
     await other.close()
     expect(await items()).toEqual([
@@ -307,7 +308,7 @@ describe('state', () => {
     await load([[1, 'uno', 100]])
     const stage = await target.begin(await loadOf())
     await stage.write(chunkOf([[1, 'late', 100]]))
-    await expect(stage.commit(from, next(from), 1)).rejects.toMatchObject({ code: 'state-conflict' })
+    await expect(stage.commit({ kind: 'state', from, to: next(from) }, 1)).rejects.toMatchObject({ code: 'state-conflict' })
     expect(await items()).toEqual([[1, 'uno', '1.00']])
   })
 
@@ -357,7 +358,7 @@ describe('a load that ends early', () => {
     const tuple = (amount: number[]): number[] => [0, 3, 0, 0, 0, 4, 0, 0, 0, 2, 255, 255, 255, 255, 0, 0, 0, amount.length, ...amount]
     const bytes = Uint8Array.from([...tuple([0, 0, 0, 0, 0, 0, 0, 0]), ...tuple([0, 0, 0, 0, 192, 0, 0, 0])])
     await stage.write({ format: 'pg-copy-binary', rows: 2, bytes })
-    await expect(stage.commit(null, next(null), 2)).rejects.toMatchObject({
+    await expect(stage.commit({ kind: 'state', from: null, to: next(null) }, 2)).rejects.toMatchObject({
       code: 'value-refused',
       message: 'Column "amount", row 2 of the slice: a numeric is NaN or infinite.',
     })
@@ -369,7 +370,7 @@ describe('a load that ends early', () => {
     const text = [...Array.from({ length: 20 }, () => 97), 0xff]
     const bytes = Uint8Array.from([0, 3, 0, 0, 0, 4, 0, 0, 0, 2, 0, 0, 0, 21, ...text, 255, 255, 255, 255])
     await stage.write({ format: 'pg-copy-binary', rows: 1, bytes })
-    await expect(stage.commit(null, next(null), 1)).rejects.toMatchObject({ code: 'value-refused' })
+    await expect(stage.commit({ kind: 'state', from: null, to: next(null) }, 1)).rejects.toMatchObject({ code: 'value-refused' })
   })
 })
 

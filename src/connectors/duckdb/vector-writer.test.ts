@@ -79,6 +79,7 @@ test('every type arrives as it was', async () => {
       newestBy: null,
       replaces: null,
       rescuedBelow: null,
+      partition: null,
       fingerprint: '',
     }
     const hex = VALUES.map(([, value]) => {
@@ -87,7 +88,14 @@ test('every type arrives as it was', async () => {
     const tuple = Uint8Array.from(Buffer.from(VALUES.length.toString(16).padStart(4, '0') + hex, 'hex'))
     const stage = await target.begin(load)
     await stage.write({ format: 'pg-copy-binary', rows: 1, bytes: tuple })
-    await stage.commit(null, { pipeline: 'types', position: { kind: 'watermark', value: null }, epoch: 1n, fingerprint: '', unswept: 0 }, 1)
+    await stage.commit(
+      {
+        kind: 'state',
+        from: null,
+        to: { pipeline: 'types', position: { kind: 'watermark', value: null }, epoch: 1n, fingerprint: '', unswept: 0 },
+      },
+      1,
+    )
     const database = openDatabase(path, {})
     const connection = await database.connect()
     const texts = columns.map(({ name }) => `CAST(${name} AS VARCHAR) AS ${name}`).join(', ')

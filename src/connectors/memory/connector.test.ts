@@ -2,11 +2,11 @@
 
 import { expect, test } from 'vitest'
 import { ORDINARY_RUN } from '../../core/head.ts'
-import { type Pipeline, resolvePipeline } from '../../core/pipeline.ts'
+import { resolvePipeline, type WatermarkPipeline } from '../../core/pipeline.ts'
 import { memory, memoryDatabase } from './connector.ts'
 import { Transaction } from './transaction.ts'
 
-const ORDERS: Pipeline = {
+const ORDERS: WatermarkPipeline = {
   name: 'orders',
   pattern: 'watermark',
   source: { connection: 'shop', table: { schema: null, name: 'orders' }, query: null },
@@ -18,12 +18,13 @@ const ORDERS: Pipeline = {
   write: null,
   lateRows: { kind: 'auto' },
   nullCursor: 'error',
+  firstLoad: null,
   where: null,
   columns: { include: null, exclude: [] },
   onSchemaChange: 'evolve',
 }
 
-async function headOf(pipeline: Partial<Pipeline>, name: string) {
+async function headOf(pipeline: Partial<WatermarkPipeline>, name: string) {
   const source = await memory.source?.(memory.parse({ name }), 'shop')
   if (source === undefined) throw new Error('memory is a source')
   const whole = { ...ORDERS, ...pipeline }

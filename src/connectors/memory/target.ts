@@ -6,6 +6,7 @@ import { LoadError } from '../../core/errors.ts'
 import { invariant } from '../../core/invariant.ts'
 import type { Load, RowCounts } from '../../core/load.ts'
 import { compareTypes, type SchemaChange } from '../../core/schema-change.ts'
+import type { Settlement } from '../../core/settlement.ts'
 import type { HistoryRow, State, StateRow } from '../../core/state.ts'
 import { type Column, printTableName, type Table, type TableName } from '../../core/table.ts'
 import { applyRows } from './apply.ts'
@@ -77,7 +78,9 @@ class MemoryStage implements Stage {
     this.#staged.push(...toRows(chunk))
   }
 
-  async commit(from: State | null, to: State, rowsRead: number): Promise<RowCounts> {
+  async commit(settlement: Settlement, rowsRead: number): Promise<RowCounts> {
+    invariant(settlement.kind === 'state', 'memory has no ledger')
+    const { from, to } = settlement
     const load = this.#load
     const staged = this.#staged
     if (staged.length !== rowsRead) throw new LoadError('short-read', `${rowsRead} rows were read, ${staged.length} written.`)

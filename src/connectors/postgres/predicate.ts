@@ -1,9 +1,11 @@
 // A range of the cursor as SQL. The same text is used to count and to read.
 
-import type { ResolvedPipeline } from '../../core/pipeline.ts'
+import type { PartitionOptions } from '../../contract/source.ts'
+import type { ResolvedPartitions, ResolvedPipeline, TablePipeline } from '../../core/pipeline.ts'
 import type { ChangedSince, CursorRange } from '../../core/slice.ts'
 import { identifier } from '../../sql/quote.ts'
-import { type Cursor, cursorLiteral } from './cursor.ts'
+import { type Cursor, cursorLiteral, cursorOf } from './cursor.ts'
+import type { PostgresTable } from './describe.ts'
 
 export function rangePredicate(pipeline: ResolvedPipeline, cursor: Cursor, range: CursorRange): string {
   const filter = filterOf(pipeline)
@@ -12,8 +14,14 @@ export function rangePredicate(pipeline: ResolvedPipeline, cursor: Cursor, range
 }
 
 /** The user's own condition; the line break ends a comment that it may end with. */
-export function filterOf(pipeline: ResolvedPipeline): string | null {
+export function filterOf(pipeline: TablePipeline): string | null {
   return pipeline.where === null ? null : `(${pipeline.where}\n)`
+}
+
+/** The rows of a table in partitions that count at all. */
+export function rowsCondition(pipeline: ResolvedPartitions, table: PostgresTable, { within }: PartitionOptions): string {
+  if (within !== null) return `(${rangePredicate(within.pipeline, cursorOf(within.pipeline, table), within.range)})`
+  return filterOf(pipeline) ?? 'true'
 }
 
 function rangeAlone(cursor: Cursor, range: CursorRange): string {

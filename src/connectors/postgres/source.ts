@@ -1,11 +1,11 @@
 // A Postgres as source: reads only, over one connection that is opened when it is needed and thrown away when it was left
 // in the middle of something.
 
-import type { Finding, ReadOptions, Source } from '../../contract/source.ts'
+import type { Finding, PartitionedTable, PartitionOptions, ReadOptions, Source } from '../../contract/source.ts'
 import type { Chunk } from '../../core/chunk.ts'
 import { LoadError } from '../../core/errors.ts'
 import type { Head, RunRequest } from '../../core/head.ts'
-import type { Pipeline, ResolvedPipeline } from '../../core/pipeline.ts'
+import type { ResolvedPartitions, ResolvedPipeline, TablePipeline } from '../../core/pipeline.ts'
 import { type Position, watermarkOf } from '../../core/position.ts'
 import type { Slice } from '../../core/slice.ts'
 import type { State } from '../../core/state.ts'
@@ -13,12 +13,12 @@ import { columnNamed, type Table, type TableName } from '../../core/table.ts'
 import { checkSource } from './check.ts'
 import { type PostgresColumn, selectForColumns, selectForCopy } from './column-types.ts'
 import type { PostgresConfig } from './config.ts'
-import { CopyOut } from './copy-out.ts'
 import { cursorLiteral, cursorOf } from './cursor.ts'
-import { describeQuery, describeTable, type PostgresTable, relation } from './describe.ts'
-import { postgresError } from './errors.ts'
+import { type PostgresTable, relation } from './describe.ts'
 import { readHead, sliceLimits, valueAt } from './head.ts'
+import { PostgresPartitionedTable } from './partitioned-table.ts'
 import { rangePredicate } from './predicate.ts'
+import { describeSource, readCopy } from './read-copy.ts'
 import { openSession, type Session, type SessionOnItsWay } from './session.ts'
 
 export class PostgresSource implements Source {
@@ -40,7 +40,7 @@ export class PostgresSource implements Source {
     return this.#session.opened
   }
 
-  async describe(pipeline: Pipeline): Promise<PostgresTable> {
+  async describe(pipeline: TablePipeline): Promise<PostgresTable> {
     const session = await this.#open()
     const table = await describeSource(session, pipeline)
     this.#planned.set(pipeline.name, new Set(table.columns.map(({ name }) => name)))
@@ -84,33 +84,17 @@ export class PostgresSource implements Source {
   async *read(pipeline: ResolvedPipeline, slice: Slice, options: ReadOptions): AsyncIterable<Chunk> {
     const session = await this.#open()
     if (options.signal.aborted) throw new LoadError('stopped', 'The read was stopped.')
-    const abort = (): void => {
-      session.cancel()
-      session.destroy()
-    }
-    options.signal.addEventListener('abort', abort, { once: true })
     let finished = false
     try {
       await session.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
       // Described again inside the snapshot: a column may have changed since the plan was made.
       const table = await describeSource(session, pipeline)
       this.#refuseNewColumns(pipeline, table)
-      const bytes = session.submit(new CopyOut(copyStatement(pipeline, table, slice, options), options.chunkBytes))
-      if (options.format === 'columns') {
-        const { columnsDecoder } = await import('../../formats/pg-copy-binary.ts')
-        const decode = columnsDecoder(options.columns)
-        for await (const chunk of bytes) yield decode(chunk)
-      } else yield* bytes
+      yield* readCopy(session, copyStatement(pipeline, table, slice, options), options)
       await session.query('COMMIT')
       finished = true
-    } catch (error) {
-      throw options.signal.aborted
-        ? new LoadError('stopped', 'The read was stopped.', { cause: error })
-        : postgresError(error, session.what, 'source')
     } finally {
-      options.signal.removeEventListener('abort', abort)
-      // A session left in the middle of a COPY still has rows on the way, and is never used again.
-      if (!finished) abort()
+      if (!finished) session.destroy()
     }
   }
 
@@ -126,17 +110,14 @@ export class PostgresSource implements Source {
     return checkSource(await this.#open(), pipeline, table as PostgresTable)
   }
 
+  async openPartitions(pipeline: ResolvedPartitions, table: Table, options: PartitionOptions): Promise<PartitionedTable> {
+    const another = (): Promise<Session> => openSession(this.#config, this.#what, 'source').opened
+    return PostgresPartitionedTable.open(pipeline, table as PostgresTable, options, another)
+  }
+
   async close(): Promise<void> {
     await this.#session?.close()
   }
-}
-
-function describeSource(
-  session: Session,
-  { source: { table, query }, key, columns: { include, exclude } }: Pipeline,
-): Promise<PostgresTable> {
-  const wanted = (name: string): boolean => (include === null || include.includes(name)) && !exclude.includes(name)
-  return table === null ? describeQuery(session, query ?? '', key ?? []) : describeTable(session, table, wanted)
 }
 
 function copyStatement(pipeline: ResolvedPipeline, table: PostgresTable, slice: Slice, options: ReadOptions): string {

@@ -6,14 +6,17 @@ import type { Chunk } from '../../core/chunk.ts'
 import { LoadError } from '../../core/errors.ts'
 import { invariant } from '../../core/invariant.ts'
 import { type Load, NO_ROWS, type RowCounts } from '../../core/load.ts'
-import type { State } from '../../core/state.ts'
+import type { Settlement } from '../../core/settlement.ts'
+import { refuseShrinking } from '../../core/shrink.ts'
 import { printTableName } from '../../core/table.ts'
 import { type Apply, applyStatements, countRescued, dropDuplicates } from '../../sql/apply.ts'
+import { partitionPredicate } from '../../sql/partition-predicate.ts'
 import { identifier, tableIdentifier } from '../../sql/quote.ts'
 import { schemaStatements } from '../../sql/schema-statements.ts'
 import { CopyIn } from './copy-in.ts'
 import { POSTGRES } from './dialect.ts'
 import { postgresError } from './errors.ts'
+import type { Ledger } from './ledger.ts'
 import type { Session } from './session.ts'
 import type { StateStore } from './state-store.ts'
 import { canUpsert, upsertStatement } from './upsert.ts'
@@ -24,26 +27,31 @@ export class PostgresStage implements Stage {
   readonly #session: Session
   readonly #load: Load
   readonly #store: StateStore
+  readonly #ledger: Ledger | null
   readonly #direct: boolean
   readonly #began = performance.now()
   #copy: CopyIn | null = null
   #rowsWritten = 0
+  /** Rows of the partition that gave way. */
+  #replaced = 0
   #encode: ((chunk: Extract<Chunk, { format: 'columns' }>) => Uint8Array) | null = null
 
-  private constructor(session: Session, load: Load, store: StateStore) {
+  private constructor(session: Session, load: Load, store: StateStore, ledger: Ledger | null) {
     this.#session = session
     this.#load = load
     this.#store = store
+    this.#ledger = ledger
     this.#direct = goesStraightIn(load)
   }
 
   /** Throws what the schema changes meet; the session is then as it was. */
-  static async begin(session: Session, load: Load, store: StateStore): Promise<PostgresStage> {
-    const stage = new PostgresStage(session, load, store)
+  static async begin(session: Session, load: Load, store: StateStore, ledger: Ledger | null = null): Promise<PostgresStage> {
+    const stage = new PostgresStage(session, load, store, ledger)
     await session.query('BEGIN')
     try {
       for (const change of load.changes) for (const statement of schemaStatements(POSTGRES, change)) await session.query(statement)
       if (!stage.#direct) await session.query(stageTable(load))
+      else if (replacesPartition(load)) await stage.#deletePartition()
     } catch (error) {
       await stage.abort()
       throw error
@@ -66,16 +74,10 @@ export class PostgresStage implements Stage {
     return this.#encode(chunk)
   }
 
-  async commit(from: State | null, to: State, rowsRead: number): Promise<RowCounts> {
+  async commit(settlement: Settlement, rowsRead: number): Promise<RowCounts> {
     try {
       await this.#finishCopy(rowsRead)
-      // The fence comes before the work: a run that lost finds out at once, and rivals queue here instead of deadlocking.
-      await this.#store.advance(this.#session, from, to, this.#load.runId)
-      const rows =
-        rowsRead === 0 && this.#load.strategy !== 'replace' && this.#load.replaces === null
-          ? await this.#nothing()
-          : await this.#apply(rowsRead)
-      await this.#store.record(this.#session, from, to, rowsRead, rows, this.#load, (performance.now() - this.#began) / 1000)
+      const rows = await this.#applyAndSettle(settlement, rowsRead)
       const { command } = await this.#session.execute('COMMIT')
       // A transaction that failed unnoticed answers ROLLBACK, without an error.
       if (command !== 'COMMIT') throw new LoadError('target-failed', `${this.#session.what} answered COMMIT with ${command}.`)
@@ -83,6 +85,43 @@ export class PostgresStage implements Stage {
     } catch (error) {
       throw this.#mapped(error)
     }
+  }
+
+  async #applyAndSettle(settlement: Settlement, rowsRead: number): Promise<RowCounts> {
+    const load = this.#load
+    if (settlement.kind === 'partition') {
+      const rows = await this.#apply(rowsRead)
+      // The fence comes last: the ledger's row must stay free for those who renew its lease.
+      await this.#ledger?.settle(this.#session, settlement.claim, rowsRead, settlement.checksum, settlement.closed)
+      return rows
+    }
+    const { from, to } = settlement
+    // The fence comes before the work: a run that lost finds out at once, and rivals queue here instead of deadlocking.
+    await this.#store.advance(this.#session, from, to, load.runId)
+    const isIdle = rowsRead === 0 && load.strategy !== 'replace' && load.replaces === null
+    const rows = isIdle ? await this.#nothing() : await this.#apply(rowsRead)
+    await this.#store.record(this.#session, from, to, rowsRead, rows, load, (performance.now() - this.#began) / 1000)
+    return rows
+  }
+
+  async #deletePartition(): Promise<void> {
+    const { partition, table } = this.#load
+    if (partition === null || partition.absent) return
+    const where = partitionPredicate(POSTGRES, partition.column, partition.partition.bounds)
+    this.#replaced = (await this.#session.execute(`DELETE FROM ${tableIdentifier(table.name)} WHERE ${where}`)).count
+  }
+
+  /** Rows of the partition, and rows that are elsewhere under a key of its own now, give way to the staged ones. */
+  async #replaceByKey(rowsRead: number): Promise<RowCounts> {
+    const { key, columns, table } = this.#load
+    const target = tableIdentifier(table.name)
+    await this.#deletePartition()
+    const sameKey = key.map((name) => `t.${identifier(name)} = s.${identifier(name)}`).join(' AND ')
+    const moved = (await this.#session.execute(`DELETE FROM ${target} AS t USING ${STAGE} AS s WHERE ${sameKey}`)).count
+    const names = columns.map((column) => identifier(column.name)).join(', ')
+    await this.#session.query(`INSERT INTO ${target} (${names}) ${POSTGRES.overriding}SELECT ${names} FROM ${STAGE}`)
+    refuseShrinking(this.#load, this.#replaced, rowsRead)
+    return { ...NO_ROWS, inserted: rowsRead, deleted: this.#replaced + moved }
   }
 
   async #finishCopy(rowsRead: number): Promise<void> {
@@ -101,6 +140,11 @@ export class PostgresStage implements Stage {
 
   async #apply(rowsRead: number): Promise<RowCounts> {
     const load = this.#load
+    if (replacesPartition(load)) {
+      if (!this.#direct) return this.#replaceByKey(rowsRead)
+      refuseShrinking(load, this.#replaced, rowsRead)
+      return { ...NO_ROWS, inserted: rowsRead, deleted: this.#replaced }
+    }
     if (this.#direct) return this.#applyDirect(rowsRead)
     const statements = applyStatements(POSTGRES, load, STAGE)
     if (load.strategy === 'append' || (load.strategy === 'replace' && load.key.length === 0)) return this.#replaceRows(statements, rowsRead)
@@ -170,7 +214,7 @@ export class PostgresStage implements Stage {
 
   #mapped(error: unknown): LoadError {
     const mapped = postgresError(error, this.#session.what, 'target')
-    if (mapped.code !== 'duplicate-key' || this.#load.strategy === 'append') return mapped
+    if (mapped.code !== 'duplicate-key' || this.#load.strategy === 'append' || replacesPartition(this.#load)) return mapped
     return new LoadError('duplicate-key', mapped.message, {
       cause: mapped,
       hint: `Rows of the slice collide in a unique column of ${printTableName(this.#load.table.name)}. If they only swap its values, \`write: delete-insert\` applies them.`,
@@ -188,7 +232,12 @@ export class PostgresStage implements Stage {
   }
 }
 
+function replacesPartition(load: Load): boolean {
+  return load.strategy === 'overwrite-partition'
+}
+
 function goesStraightIn(load: Load): boolean {
+  if (replacesPartition(load)) return load.partition?.byKey !== true
   return load.creates || (load.strategy === 'append' && load.replaces === null)
 }
 

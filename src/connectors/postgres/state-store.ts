@@ -95,7 +95,7 @@ export class StateStore {
     to: State,
     rowsRead: number,
     rows: RowCounts,
-    load: Load,
+    load: Pick<Load, 'runId' | 'cause'>,
     seconds: number,
   ): Promise<void> {
     await session.query(this.#sql.count, [to.pipeline, movedRows(rows), load.runId])

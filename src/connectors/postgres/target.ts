@@ -11,6 +11,7 @@ import { POSTGRES_TYPES } from './column-types.ts'
 import type { PostgresConfig } from './config.ts'
 import { describeIfThere } from './describe.ts'
 import { POSTGRES } from './dialect.ts'
+import { PostgresPartitions } from './partition-target.ts'
 import { openSession, type Session, type SessionOnItsWay } from './session.ts'
 import { PostgresStage } from './stage.ts'
 import { StateStore } from './state-store.ts'
@@ -18,18 +19,21 @@ import { canUpsert, upsertStatement } from './upsert.ts'
 
 export class PostgresTarget implements Target {
   readonly formats = ['pg-copy-binary', 'columns'] as const
-  readonly strategies = ['append', 'merge', 'delete-insert', 'replace'] as const
+  readonly strategies = ['append', 'merge', 'delete-insert', 'overwrite-partition', 'replace'] as const
   readonly atomic = true
   readonly types = POSTGRES_TYPES
   readonly #config: PostgresConfig
   readonly #what: string
   readonly #store: StateStore
+  readonly partitions: PostgresPartitions
   #session: SessionOnItsWay | null = null
 
   constructor(config: PostgresConfig, what: string) {
     this.#config = config
     this.#what = what
     this.#store = new StateStore(config.stateSchema)
+    const another = (): Promise<Session> => openSession(config, what, 'target').opened
+    this.partitions = new PostgresPartitions(() => this.#open(), another, this.#store, config.stateSchema)
   }
 
   /** Kept while it is being opened, so that closing meets also a connection on its way. */
@@ -100,6 +104,7 @@ export class PostgresTarget implements Target {
   }
 
   async close(): Promise<void> {
+    await this.partitions.close()
     await this.#session?.close()
   }
 }

@@ -1,0 +1,314 @@
+// Observation → plan of a pipeline in partitions: which of them are loaded, and why; the rest is skipped. Pure.
+
+import type { Format } from './chunk.ts'
+import { LoadError } from './errors.ts'
+import { isReload, type RunRequest } from './head.ts'
+import type { LedgerRow } from './ledger.ts'
+import type { Load } from './load.ts'
+import { boundTexts, type Partition, type SeenPartition, storedPartition } from './partition.ts'
+import { fingerprint, type ReplaceBy, type ResolvedPartitions } from './pipeline.ts'
+import { commonFormat, loadedColumns, refuseChangedDefinition } from './plan.ts'
+import { planSchema, type SchemaChange, type TypeRules } from './schema-change.ts'
+import type { Cause, State } from './state.ts'
+import { columnNamed, type Table } from './table.ts'
+import type { WriteStrategyName } from './write-strategy.ts'
+
+/** Everything a plan in partitions depends on, read from the world once. */
+export interface PartitionObservation {
+  readonly pipeline: ResolvedPartitions
+  readonly request: RunRequest
+  /** Only the columns that are loaded. */
+  readonly sourceTable: Table
+  readonly targetTable: Table | null
+  readonly state: State | null
+  readonly ledger: readonly LedgerRow[]
+  /** In order. */
+  readonly seen: readonly SeenPartition[]
+  /** Of what is at the source now, by key; null where nothing has to be compared. */
+  readonly checksums: ReadonlyMap<string, string> | null
+  readonly sourceFormats: readonly Format[]
+  readonly targetFormats: readonly Format[]
+  readonly targetStrategies: readonly WriteStrategyName[]
+  readonly typeRules: TypeRules
+}
+
+/** Why a partition is loaded or not. */
+export type PartitionReason =
+  | 'new'
+  | 'unfinished'
+  | 'failed'
+  | 'asked'
+  | 'changed'
+  | 'open'
+  | 'lookback'
+  | 'all'
+  | 'committed'
+  | 'not asked'
+  | 'not closed yet'
+
+export interface PlannedPartition {
+  readonly partition: Partition
+  readonly action: 'load' | 'skip'
+  readonly reason: PartitionReason
+  readonly closed: boolean
+  /** What the ledger says of it. */
+  readonly seen: LedgerRow | null
+  /** Its content is compared first: where it is what the ledger remembers, no row is touched. */
+  readonly compares: boolean
+  /** Its checksum is remembered, for the comparison of a later run. */
+  readonly remembers: boolean
+  readonly estimatedRows: number | null
+  readonly estimatedBytes: number | null
+}
+
+/** Void once the ledger has moved, partition by partition. */
+export interface PartitionPlan {
+  readonly kind: 'partitions'
+  readonly pipeline: string
+  readonly from: State | null
+  /** All, in order. */
+  readonly partitions: readonly PlannedPartition[]
+  /** Those to load, the largest first. */
+  readonly loads: readonly PlannedPartition[]
+  readonly load: Omit<Load, 'runId' | 'partition'>
+  readonly changes: readonly SchemaChange[]
+  /** The pipeline has made the target table, or will, and its first load is not over: what is not committed is not in it. */
+  readonly makesTable: boolean
+  readonly column: string
+  readonly maxShrink: number | null
+  readonly replaceBy: ReplaceBy
+  readonly workers: number
+  readonly consistency: 'run' | 'partition'
+  readonly forget: boolean
+  readonly cause: Cause
+  readonly estimatedRows: number | null
+  readonly estimatedBytes: number | null
+}
+
+export function planPartitions(seen: PartitionObservation): PartitionPlan {
+  const { pipeline, request, sourceTable, targetTable, state } = seen
+  refuseChangedDefinition(pipeline, sourceTable, targetTable, state, request)
+  if (!seen.targetStrategies.includes(pipeline.write))
+    throw new LoadError('strategy-unsupported', `The target of pipeline ${pipeline.name} has no ${pipeline.write}.`)
+  const schema = planSchema(sourceTable, targetTable, pipeline.target.table, pipeline.onSchemaChange, seen.typeRules)
+  refuseLossyColumn(pipeline, sourceTable, schema.table)
+  const partitions = decide(seen)
+  const loads = largestFirst(partitions.filter(({ action }) => action === 'load'))
+  const cause: Cause = request.fullRefresh ? 'full-refresh' : isReload(request) || request.partitions.length > 0 ? 'reload' : 'run'
+  return {
+    kind: 'partitions',
+    pipeline: pipeline.name,
+    from: state,
+    partitions,
+    loads,
+    load: {
+      pipeline: pipeline.name,
+      cause,
+      strategy: pipeline.write,
+      format: commonFormat(seen.sourceFormats, seen.targetFormats),
+      table: schema.table,
+      creates: false,
+      changes: [],
+      columns: loadedColumns(schema),
+      key: pipeline.key,
+      keyGuaranteed: sourceTable.keyGuaranteed,
+      newestBy: null,
+      replaces: null,
+      rescuedBelow: null,
+      fingerprint: fingerprint(pipeline, sourceTable),
+    },
+    changes: loads.length === 0 && targetTable !== null ? [] : schema.changes,
+    makesTable:
+      targetTable === null ||
+      (!request.fullRefresh && state?.position.kind === 'partitions' && state.position.table === targetTable.identity),
+    column: pipeline.by.column,
+    maxShrink: pipeline.maxShrink,
+    replaceBy: pipeline.replaceBy,
+    workers: Math.max(1, Math.min(request.workers ?? pipeline.workers, loads.length)),
+    consistency: pipeline.consistency,
+    forget: request.fullRefresh,
+    cause,
+    estimatedRows: total(loads, ({ estimatedRows }) => estimatedRows),
+    estimatedBytes: total(loads, ({ estimatedBytes }) => estimatedBytes),
+  }
+}
+
+function decide(seen: PartitionObservation): PlannedPartition[] {
+  const { pipeline, ledger, request } = seen
+  const rows = new Map(ledger.map((row) => [row.key, row]))
+  refuseUnknownKeys(seen, rows)
+  const looksBack = newestClosed(seen.seen, pipeline.lookback)
+  const decided = seen.seen.map((one) => decideOne(one, rows.get(one.key) ?? null, looksBack.has(one.key), seen))
+  const known = new Set(seen.seen.map(({ key }) => key))
+  for (const row of ledger)
+    if (!known.has(row.key)) {
+      const gone = {
+        ...storedPartition(pipeline.by, row.key, row.lower, row.upper),
+        closed: row.closed,
+        estimatedRows: null,
+        estimatedBytes: null,
+      }
+      if (isWantedAnyhow(row, seen)) decided.push(decideOne(gone, row, false, seen))
+    }
+  return request.maxSlices === null ? decided : limited(decided, request.maxSlices)
+}
+
+/** A partition that the source no longer shows: its rows went away, or the wanted range has moved on. */
+function isWantedAnyhow(row: LedgerRow, { pipeline, request, checksums }: PartitionObservation): boolean {
+  if (request.fullRefresh) return false
+  if (request.partitions.includes(row.key)) return true
+  if (isReload(request) || request.partitions.length > 0) return false
+  if (request.retryOnly) return row.status !== 'committed'
+  // Of values, only those that still have rows are seen; one that has none any more has changed.
+  return (
+    pipeline.by.kind === 'list' &&
+    pipeline.by.values === null &&
+    (row.status !== 'committed' || checksums !== null || pipeline.detect === 'all')
+  )
+}
+
+function decideOne(one: SeenPartition, row: LedgerRow | null, looksBack: boolean, seen: PartitionObservation): PlannedPartition {
+  const { pipeline, checksums } = seen
+  const reason = reasonFor(one, row, looksBack, seen)
+  const action = reason === 'committed' || reason === 'not asked' || reason === 'not closed yet' ? 'skip' : 'load'
+  const remembers = pipeline.detect === 'checksum' || looksBack || !one.closed
+  const replaces = pipeline.write === 'overwrite-partition'
+  return {
+    partition: row === null ? { key: one.key, bounds: one.bounds } : storedPartition(pipeline.by, row.key, row.lower, row.upper),
+    action,
+    reason,
+    closed: one.closed,
+    seen: row,
+    compares: replaces && (reason === 'open' || reason === 'lookback') && row?.checksum != null && checksums === null,
+    remembers: replaces && remembers,
+    estimatedRows: one.estimatedRows,
+    estimatedBytes: one.estimatedBytes,
+  }
+}
+
+function reasonFor(one: SeenPartition, row: LedgerRow | null, looksBack: boolean, seen: PartitionObservation): PartitionReason {
+  const { pipeline, request, checksums } = seen
+  if (request.fullRefresh) return 'all'
+  if (request.partitions.length > 0) return request.partitions.includes(one.key) ? 'asked' : 'not asked'
+  if (pipeline.write === 'append') return appendReason(one, row)
+  if (isReload(request)) return 'asked'
+  if (row === null) return 'new'
+  if (row.status === 'failed') return 'failed'
+  if (row.status !== 'committed') return 'unfinished'
+  if (request.retryOnly) return 'committed'
+  if (pipeline.detect === 'all') return 'all'
+  if (checksums !== null) return (checksums.get(one.key) ?? EMPTY_CHECKSUM) === row.checksum ? 'committed' : 'changed'
+  if (looksBack) return 'lookback'
+  return !row.closed && (pipeline.by.kind === 'time' || pipeline.by.kind === 'range' || pipeline.by.kind === 'rows') ? 'open' : 'committed'
+}
+
+/** Rows that were appended once must never be appended again. */
+function appendReason({ closed }: SeenPartition, row: LedgerRow | null): PartitionReason {
+  if (row?.status === 'committed') return 'committed'
+  if (!closed) return 'not closed yet'
+  return row === null ? 'new' : row.status === 'failed' ? 'failed' : 'unfinished'
+}
+
+/** What the source says of a partition without rows. */
+export const EMPTY_CHECKSUM = '0:0'
+
+function newestClosed(seen: readonly SeenPartition[], count: number): ReadonlySet<string> {
+  return new Set(
+    count === 0
+      ? []
+      : seen
+          .filter(({ closed, bounds }) => closed && bounds.kind !== 'null')
+          .slice(-count)
+          .map(({ key }) => key),
+  )
+}
+
+function refuseUnknownKeys({ request, pipeline, seen }: PartitionObservation, rows: ReadonlyMap<string, LedgerRow>): void {
+  const known = new Set(seen.map(({ key }) => key))
+  const unknown = request.partitions.filter((key) => !known.has(key) && !rows.has(key))
+  if (unknown.length === 0) return
+  const shown = seen.slice(0, 3).map(({ key }) => key)
+  throw new LoadError('unknown-partition', `Pipeline ${pipeline.name} has no partition ${unknown.join(', ')}.`, {
+    hint:
+      shown.length === 0
+        ? 'It has none at all.'
+        : `Its keys look like ${shown.join(', ')}; \`tidemark plan ${pipeline.name}\` shows them all.`,
+  })
+}
+
+/** Rows that the column of the target rounds would not be found again by their partition's bounds. */
+function refuseLossyColumn(pipeline: ResolvedPartitions, source: Table, target: Table): void {
+  const [from, to] = [columnNamed(source, pipeline.by.column), columnNamed(target, pipeline.by.column)]
+  if (to === undefined)
+    throw new LoadError(
+      'lossy-partition',
+      `Target table has no column "${pipeline.by.column}", by which pipeline ${pipeline.name} is partitioned.`,
+    )
+  if (from === undefined) return
+  const digits = (native: string | null): number => Number(/^timestamp\((\d)\)/.exec(native ?? '')?.[1] ?? 6)
+  const exact = from.type.kind === to.type.kind && digits(from.native) <= digits(to.native)
+  const zoned = from.type.kind !== 'timestamp' || to.type.kind !== 'timestamp' || from.type.zoned === to.type.zoned
+  const number = isNumber(from.type.kind) && isNumber(to.type.kind)
+  if ((!exact && !number) || !zoned)
+    throw new LoadError(
+      'lossy-partition',
+      `Column "${pipeline.by.column}" is ${from.native ?? from.type.kind} at the source and ${to.native ?? to.type.kind} at the target: bounds of partitions would not mean the same there.`,
+    )
+}
+
+function isNumber(kind: string): boolean {
+  return kind === 'integer' || kind === 'decimal' || kind === 'other'
+}
+
+function largestFirst(partitions: readonly PlannedPartition[]): PlannedPartition[] {
+  return partitions.toSorted((a, b) => (b.estimatedRows ?? 0) - (a.estimatedRows ?? 0))
+}
+
+function limited(partitions: readonly PlannedPartition[], most: number): PlannedPartition[] {
+  let left = most
+  return partitions.map((one) => (one.action === 'load' && left-- <= 0 ? { ...one, action: 'skip', reason: 'not asked' } : one))
+}
+
+function total(loads: readonly PlannedPartition[], of: (one: PlannedPartition) => number | null): number | null {
+  let sum = 0
+  for (const one of loads) {
+    const value = of(one)
+    if (value === null) return null
+    sum += value
+  }
+  return sum
+}
+
+/** The load of one partition, as a stage gets it. */
+export function partitionLoad(plan: PartitionPlan, one: PlannedPartition, runId: string): Load {
+  const never = one.seen === null || one.seen.committedAt === null
+  return {
+    ...plan.load,
+    runId,
+    partition: {
+      partition: one.partition,
+      column: plan.column,
+      absent: never && plan.makesTable,
+      byKey: false,
+      // A full refresh is asked for by someone who knows that rows are gone.
+      maxShrink: plan.cause === 'full-refresh' ? null : plan.maxShrink,
+      replaceBy: plan.replaceBy,
+    },
+  }
+}
+
+/** Where the ledger's partitions of a time or number leave something out between them. */
+export function gaps(rows: readonly Pick<LedgerRow, 'lower' | 'upper'>[]): readonly { readonly from: string; readonly to: string }[] {
+  const found: { from: string; to: string }[] = []
+  for (const [index, row] of rows.entries()) {
+    const next = rows[index + 1]
+    if (row.upper !== null && next?.lower != null && row.upper !== next.lower) found.push({ from: row.upper, to: next.lower })
+  }
+  return found
+}
+
+/** The partitions that hold any of these bounds' values, for a comparison by text where they are values. */
+export function describeBounds(partition: Partition): string {
+  const [lower, upper] = boundTexts(partition.bounds)
+  return partition.bounds.kind === 'range' ? `from ${lower} to ${upper} (not included)` : partition.key
+}

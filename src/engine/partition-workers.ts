@@ -1,0 +1,165 @@
+// Workers side by side: each claims a partition, loads it, and claims the next, until none is left. A partition that fails keeps
+// no other from loading; an environment that fails (exit 3) ends them all.
+
+import type { PartitionedTable, PartitionReader } from '../contract/source.ts'
+import type { PartitionTarget, PartitionWriter } from '../contract/target.ts'
+import { asLoadError, ERRORS, LoadError } from '../core/errors.ts'
+import { RENEW_SECONDS } from '../core/ledger.ts'
+import type { PartitionPlan } from '../core/partition-plan.ts'
+import { stopIfAsked } from './copy-chunks.ts'
+import { loadPartition, type PartitionOutcome } from './load-partition.ts'
+import type { Machinery } from './machinery.ts'
+import { type Claimed, PartitionQueue } from './partition-queue.ts'
+import { pause } from './pause.ts'
+
+export interface FailedPartition {
+  readonly key: string
+  readonly error: LoadError
+}
+
+export interface WorkersEnd {
+  readonly failed: readonly FailedPartition[]
+  /** Partitions that other runs loaded meanwhile. */
+  readonly byOthers: number
+}
+
+export interface Work {
+  readonly plan: PartitionPlan
+  readonly table: PartitionedTable
+  readonly target: PartitionTarget
+  readonly machinery: Machinery
+  readonly done: (claimed: Claimed, outcome: PartitionOutcome) => void
+}
+
+const LOOK_AROUND_SECONDS = 0.5
+
+/** Throws what ends the whole run: a stop, or an environment that fails. */
+export async function runWorkers(work: Work): Promise<WorkersEnd> {
+  const { plan, target, machinery } = work
+  const crew = new Crew(work)
+  const renewal = setInterval(() => {
+    // One that fails is made up for by the next; a lease that is lost is found out at the commit.
+    target.renew(plan.pipeline, machinery.runId).catch(() => {})
+  }, RENEW_SECONDS * 1000)
+  renewal.unref()
+  try {
+    await Promise.all(Array.from({ length: plan.workers }, () => crew.work()))
+  } finally {
+    clearInterval(renewal)
+  }
+  if (crew.fatal !== null) throw crew.fatal
+  return { failed: crew.failed, byOthers: crew.queue.othersCommitted.length }
+}
+
+class Crew {
+  readonly queue: PartitionQueue
+  readonly failed: FailedPartition[] = []
+  fatal: LoadError | null = null
+  readonly #work: Work
+  readonly #attempts = new Map<string, number>()
+  #lookedAround = 0
+  #toldWaiting = 0
+
+  constructor(work: Work) {
+    this.#work = work
+    const { plan, target, machinery } = work
+    this.queue = new PartitionQueue(plan.pipeline, machinery.runId, target, plan.loads)
+  }
+
+  /** One worker, with connections of its own. */
+  async work(): Promise<void> {
+    const hands = new Hands(this.#work)
+    try {
+      while (this.fatal === null && !this.queue.isEmpty) {
+        stopIfAsked(this.#work.machinery.signal)
+        const claimed = await this.queue.claim(await hands.writer())
+        if (claimed === null) await this.#lookAround()
+        else await this.#load(claimed, hands)
+      }
+    } catch (thrown) {
+      this.fatal ??= asLoadError(thrown)
+    } finally {
+      await hands.close()
+    }
+  }
+
+  async #load(claimed: Claimed, hands: Hands): Promise<void> {
+    const { plan, machinery, done } = this.#work
+    const { claim } = claimed
+    machinery.reach('partition-claimed')
+    machinery.emit({ kind: 'partition-started', pipeline: claim.pipeline, partition: claim.key, attempt: claim.attempt })
+    try {
+      const ends = { reader: await hands.reader(), writer: await hands.writer() }
+      const outcome = await loadPartition(claimed, plan, ends, machinery)
+      done(claimed, outcome)
+      machinery.emit({ kind: 'partition-committed', pipeline: claim.pipeline, partition: claim.key, attempt: claim.attempt, ...outcome })
+      machinery.reach('partition-done')
+    } catch (thrown) {
+      await this.#settleFailure(claimed, asLoadError(thrown), hands)
+    }
+  }
+
+  async #settleFailure({ claim }: Claimed, error: LoadError, hands: Hands): Promise<void> {
+    const { settings, signal, emit } = this.#work.machinery
+    const { code, message } = error
+    // Whatever was left in the middle of something is thrown away.
+    await hands.close()
+    if (code === 'state-conflict') return this.queue.lost(claim.key)
+    const tries = (this.#attempts.get(claim.key) ?? 0) + 1
+    this.#attempts.set(claim.key, tries)
+    const again = !signal.aborted && ERRORS[code].retry === 'backoff' && tries <= settings.retries
+    const ends = signal.aborted || (!again && ERRORS[code].exit === 3)
+    if (!signal.aborted)
+      emit({ kind: 'partition-failed', pipeline: claim.pipeline, partition: claim.key, attempt: claim.attempt, code, message, again })
+    // Where even that fails, the claim ends by itself when its lease does.
+    await (await hands.writer()).giveUp(claim, again || ends ? null : { code, message })
+    if (ends) throw signal.aborted ? new LoadError('stopped', 'The run was stopped.', { cause: error }) : error
+    if (again) this.queue.giveBack(claim.key, settings.retrySeconds * 2 ** (tries - 1) * (0.5 + Math.random()))
+    else this.failed.push({ key: claim.key, error })
+  }
+
+  /** Nothing is free: waits a little, and asks what became of what other runs have. */
+  async #lookAround(): Promise<void> {
+    const { machinery, plan } = this.#work
+    const now = performance.now()
+    if (now - this.#lookedAround > LOOK_AROUND_SECONDS * 1000) {
+      this.#lookedAround = now
+      await this.queue.lookAround()
+      for (const { key, error } of this.queue.othersFailed.splice(0))
+        this.failed.push({ key, error: new LoadError('partitions-failed', `Another run failed on it: ${error}`) })
+      const { elsewhere } = this.queue
+      if (elsewhere > 0 && elsewhere !== this.#toldWaiting)
+        machinery.emit({ kind: 'waiting-for-others', pipeline: plan.pipeline, partitions: elsewhere })
+      this.#toldWaiting = elsewhere
+    }
+    if (!this.queue.isEmpty) await pause(0.05, machinery.signal)
+  }
+}
+
+/** The connections of one worker, opened when they are needed. */
+class Hands {
+  readonly #work: Work
+  #reader: PartitionReader | null = null
+  #writer: PartitionWriter | null = null
+
+  constructor(work: Work) {
+    this.#work = work
+  }
+
+  async reader(): Promise<PartitionReader> {
+    this.#reader ??= await this.#work.table.openReader()
+    return this.#reader
+  }
+
+  async writer(): Promise<PartitionWriter> {
+    this.#writer ??= await this.#work.target.openWriter()
+    return this.#writer
+  }
+
+  async close(): Promise<void> {
+    const open = [this.#reader, this.#writer]
+    this.#reader = null
+    this.#writer = null
+    await Promise.allSettled(open.map((one) => one?.close()))
+  }
+}

@@ -1,0 +1,44 @@
+import { asLoadError, ERRORS, LoadError } from '../core/errors.ts'
+import type { PartitionCounts } from '../core/event.ts'
+import type { RowCounts } from '../core/load.ts'
+import type { Plan } from '../core/plan.ts'
+import type { Position } from '../core/position.ts'
+import { stopIfAsked } from './copy-chunks.ts'
+import type { Machinery } from './machinery.ts'
+import { pause } from './pause.ts'
+
+/** What a run has committed so far, over all attempts: remembered only to report it. */
+export interface Progress {
+  /** By the clock of `performance`. */
+  readonly began: number
+  from: Position | null
+  to: Position | null
+  epoch: number
+  read: number
+  bytes: number
+  slices: number
+  rows: RowCounts
+  partitions: PartitionCounts | null
+  /** Something at the target is no longer what it was. */
+  changed: boolean
+  /** Of the attempt under way. */
+  plan: Plan | null
+}
+
+/** Retry is to do it all again, from the first look: nothing else is remembered of the attempt before. */
+export async function withRetries<T>(pipeline: string, machinery: Machinery, attemptOnce: () => Promise<T>): Promise<T> {
+  const { settings, emit, signal } = machinery
+  for (let attempt = 1; ; attempt++) {
+    try {
+      stopIfAsked(signal)
+      return await attemptOnce()
+    } catch (thrown) {
+      const error = asLoadError(thrown)
+      if (signal.aborted) throw error.code === 'stopped' ? error : new LoadError('stopped', 'The run was stopped.', { cause: error })
+      if (ERRORS[error.code].retry === 'never' || attempt > settings.retries) throw error
+      const waitSeconds = settings.retrySeconds * 2 ** (attempt - 1) * (0.5 + Math.random())
+      emit({ kind: 'retrying', pipeline, code: error.code, message: error.message, attempt, waitSeconds })
+      await pause(waitSeconds, signal)
+    }
+  }
+}

@@ -1,0 +1,170 @@
+// One pipeline in partitions brought up to date: look, plan, prepare the ledger, load side by side, finish. After a failure of
+// the environment it looks again; what is committed stays committed.
+
+import { LoadError } from '../core/errors.ts'
+import type { PartitionCounts, RunStatus } from '../core/event.ts'
+import { ORDINARY_RUN, type RunRequest } from '../core/head.ts'
+import { addCounts, NO_ROWS } from '../core/load.ts'
+import { type PartitionPlan, planPartitions } from '../core/partition-plan.ts'
+import type { PartitionPipeline, ResolvedPartitions } from '../core/pipeline.ts'
+import type { Position } from '../core/position.ts'
+import type { State } from '../core/state.ts'
+import type { Machinery } from './machinery.ts'
+import { observePartitions, partitionsOf } from './observe-partitions.ts'
+import { type FailedPartition, runWorkers, type WorkersEnd } from './partition-workers.ts'
+import { type Progress, withRetries } from './progress.ts'
+
+/** Two rounds settle rows that moved while the partitions were loaded; a source that never rests needs a few more. */
+const MOST_ROUNDS = 5
+
+/** Throws what ended it; what was committed before is in `progress`. */
+export async function attemptPartitions(
+  pipeline: PartitionPipeline,
+  machinery: Machinery,
+  request: RunRequest,
+  progress: Progress,
+): Promise<RunStatus> {
+  let wanted = request
+  for (let round = 1; ; round++) {
+    const collisions = await withRetries(pipeline.name, machinery, () => attemptOnce(pipeline, machinery, wanted, progress))
+    if (collisions.length === 0) return progress.changed ? 'loaded' : 'up-to-date'
+    if (round === MOST_ROUNDS)
+      throw new LoadError('duplicate-key', `Rows of pipeline ${pipeline.name} share a key in partitions ${shortList(collisions)}.`, {
+        hint: 'Choose the key that is unique, or load again when the source is at rest.',
+      })
+    machinery.emit({
+      kind: 'warning',
+      pipeline: pipeline.name,
+      code: 'moved-rows',
+      message: `Rows moved between partitions while they were loaded; ${shortList(collisions)} are loaded again, in one snapshot.`,
+    })
+    wanted = { ...ORDINARY_RUN, partitions: collisions }
+  }
+}
+
+/** Keys of partitions in which rows collide. */
+async function attemptOnce(
+  pipeline: PartitionPipeline,
+  machinery: Machinery,
+  request: RunRequest,
+  progress: Progress,
+): Promise<readonly string[]> {
+  const { source, target, emit, reach } = machinery
+  const { seen, table } = await observePartitions(pipeline, source, target, request)
+  try {
+    reach('observed')
+    const plan = planPartitions(seen)
+    begin(progress, plan)
+    emit({ kind: 'partitions-planned', pipeline: pipeline.name, plan })
+    reach('planned')
+    const unfinished = plan.makesTable && seen.state !== null
+    if (plan.loads.length === 0 && plan.changes.length === 0 && !unfinished) return []
+    const work = { plan, target: partitionsOf(target, pipeline.name), machinery }
+    const state = await work.target.prepare({
+      from: seen.state,
+      first: { pipeline: pipeline.name, position: { kind: 'partitions' }, epoch: 0n, fingerprint: plan.load.fingerprint, unswept: 0 },
+      runId: machinery.runId,
+      changes: plan.changes,
+      keyNow: plan.load.strategy === 'overwrite-partition' || plan.load.strategy === 'append' ? [] : plan.load.key,
+      wanted: plan.loads.map((one) => ({ partition: one.partition, estimatedRows: one.estimatedRows, seen: one.seen })),
+      forget: plan.forget,
+    })
+    progress.epoch = Number(state.epoch)
+    reach('ledger-prepared')
+    const end = await runWorkers({
+      ...work,
+      table,
+      done: (_, outcome) => {
+        progress.partitions = { ...counts(progress), committed: counts(progress).committed + 1 }
+        progress.read += outcome.read
+        progress.bytes += outcome.bytes
+        progress.slices += 1
+        progress.rows = addCounts(progress.rows, outcome.rows)
+        progress.changed ||= outcome.rows.inserted + outcome.rows.updated + outcome.rows.deleted > 0
+      },
+    })
+    return await finish(plan, seen.pipeline, end, machinery, progress)
+  } finally {
+    await table.close()
+  }
+}
+
+function begin(progress: Progress, plan: PartitionPlan): void {
+  progress.from ??= plan.from?.position ?? null
+  progress.to = plan.from?.position ?? null
+  progress.epoch = Number(plan.from?.epoch ?? 0n)
+  if (progress.partitions !== null) return
+  const wanted = plan.partitions.filter(({ reason }) => reason !== 'not asked')
+  const skipped = wanted.filter(({ action }) => action === 'skip').length
+  progress.partitions = { total: wanted.length, committed: 0, skipped, failed: 0 }
+  progress.changed = plan.from === null
+}
+
+function counts(progress: Progress): PartitionCounts {
+  return progress.partitions ?? { total: 0, committed: 0, skipped: 0, failed: 0 }
+}
+
+async function finish(
+  plan: PartitionPlan,
+  pipeline: ResolvedPartitions,
+  end: WorkersEnd,
+  machinery: Machinery,
+  progress: Progress,
+): Promise<readonly string[]> {
+  const { target, reach, runId } = machinery
+  const before = counts(progress)
+  progress.partitions = { ...before, skipped: before.skipped + end.byOthers, failed: end.failed.length }
+  reach('before-finish')
+  const loaded = new Set(plan.loads)
+  const complete =
+    end.failed.length === 0 &&
+    plan.partitions.every((one) => loaded.has(one) || one.seen?.status === 'committed' || one.reason === 'not closed yet')
+  const ended = await partitionsOf(target, plan.pipeline).finish({
+    pipeline: plan.pipeline,
+    runId,
+    cause: plan.cause,
+    table: plan.load.table,
+    by: pipeline.by,
+    key: plan.load.keyGuaranteed && plan.load.strategy !== 'append' ? plan.load.key : [],
+    complete,
+    keepOnly: plan.forget && complete ? plan.partitions.map(({ partition }) => partition) : null,
+    fingerprint: plan.load.fingerprint,
+    to: null,
+    read: progress.read,
+    rows: progress.rows,
+    seconds: (performance.now() - progress.began) / 1000,
+  })
+  reach('finished')
+  if (ended.collisions.length > 0) return ended.collisions
+  settle(progress, ended.state, ended.deleted)
+  if (end.failed.length > 0) throw failure(end.failed, counts(progress).total)
+  return []
+}
+
+function settle(progress: Progress, state: State, deleted: number): void {
+  progress.to = state.position as Position
+  progress.epoch = Number(state.epoch)
+  progress.rows = addCounts(progress.rows, { ...NO_ROWS, deleted })
+  progress.changed ||= deleted > 0
+}
+
+/** The first failure's words, and how many there are. */
+function failure(failed: readonly FailedPartition[], total: number): LoadError {
+  const [first] = failed as [FailedPartition]
+  const { code, message, hint, where } = first.error
+  const one = failed.length === 1
+  return new LoadError(
+    'partitions-failed',
+    `${failed.length} of ${total} partitions failed: ${shortList(failed.map(({ key }) => key))}. ${one ? 'It' : 'The first'} with ${code}: ${message}`,
+    {
+      cause: first.error,
+      hint: `${hint} Then \`tidemark partitions retry\` loads only what failed.`,
+      ...(where === null ? {} : { where }),
+    },
+  )
+}
+
+/** A few names, and how many more there are. */
+export function shortList(keys: readonly string[]): string {
+  return keys.length <= 3 ? keys.join(', ') : `${keys.slice(0, 3).join(', ')} and ${keys.length - 3} more`
+}
