@@ -3,11 +3,10 @@
 
 import { readdirSync } from 'node:fs'
 import { describe, type ExpectStatic, test } from 'vitest'
-import { WRITE_STRATEGIES } from '../../src/core/write-strategy.ts'
-import { CRASH_POINTS } from '../../src/engine/crash-point.ts'
+import { SLICE_CRASH_POINTS } from '../../src/engine/crash-point.ts'
 import { rowVersions, same } from '../servers/compare-tables.ts'
 import { duckdbRows } from '../servers/duckdb-file.ts'
-import { type Loading, startLoading, TARGET_KINDS } from '../servers/loading.ts'
+import { type Loading, startLoading, TARGET_KINDS, WATERMARK_WRITES } from '../servers/loading.ts'
 import { addOrders, changeOrders, makeOrders } from '../servers/orders-table.ts'
 
 /** Several chunks, so that some are staged and some are not. */
@@ -15,8 +14,8 @@ const ROWS = 7000
 const COMMITTED_AT: readonly string[] = ['after-commit', 'slice-done']
 
 describe.each(TARGET_KINDS)('into %s', (target) => {
-  describe.each(Object.keys(WRITE_STRATEGIES))('by %s', (write) => {
-    test.concurrent.for(CRASH_POINTS)('killed at %s', async (point, { expect }) => {
+  describe.each(WATERMARK_WRITES)('by %s', (write) => {
+    test.concurrent.for(SLICE_CRASH_POINTS)('killed at %s', async (point, { expect }) => {
       // Only the table is alive here, so that append needs no waiting for the bound.
       const late = write === 'append' ? { late_rows: 'none' } : {}
       await using loading = await startLoading({ target, pipelines: { orders: { write, ...late } } })

@@ -2,11 +2,10 @@
 // settles which of the two it was, and reports counts as if nothing had happened.
 
 import { describe, expect, test } from 'vitest'
-import { WRITE_STRATEGIES } from '../../src/core/write-strategy.ts'
 import { startFaultProxy } from '../../src/testing/fault-proxy.ts'
 import { same } from '../servers/compare-tables.ts'
 import { freshDatabase } from '../servers/fresh-database.ts'
-import { startLoading } from '../servers/loading.ts'
+import { startLoading, WATERMARK_WRITES } from '../servers/loading.ts'
 import { addOrders, changeOrders, makeOrders } from '../servers/orders-table.ts'
 import { resultOf } from '../servers/run-cli.ts'
 
@@ -17,7 +16,7 @@ async function sharedPort(): Promise<number> {
   return Number(new URL(database.url).port)
 }
 
-describe.each(Object.keys(WRITE_STRATEGIES))('%s', (write) => {
+describe.each(WATERMARK_WRITES)('%s', (write) => {
   test.each(['answer', 'request'] as const)('the %s is lost: exactly once, with the right counts', async (what) => {
     await using proxy = await startFaultProxy({ port: await sharedPort() })
     const late = write === 'append' ? { late_rows: 'none' } : {}

@@ -3,15 +3,14 @@
 
 import { setTimeout as pause } from 'node:timers/promises'
 import { expect, test } from 'vitest'
-import { WRITE_STRATEGIES } from '../../src/core/write-strategy.ts'
 import { same } from '../servers/compare-tables.ts'
-import { startLoading } from '../servers/loading.ts'
+import { startLoading, WATERMARK_WRITES } from '../servers/loading.ts'
 import { addOrders, makeOrders } from '../servers/orders-table.ts'
 import { resultOf } from '../servers/run-cli.ts'
 
 const FROZEN_MS = 3000
 
-test.each(Object.keys(WRITE_STRATEGIES))('frozen while it loads by %s, passed by another, then woken', async (write) => {
+test.each(WATERMARK_WRITES)('frozen while it loads by %s, passed by another, then woken', async (write) => {
   const late = write === 'append' ? { late_rows: 'none' } : {}
   await using loading = await startLoading({ pipelines: { orders: { write, ...late } } })
   await makeOrders(loading.source, 1000)

@@ -6,10 +6,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { openDatabase } from '../../src/connectors/duckdb/database.ts'
-import { WRITE_STRATEGIES } from '../../src/core/write-strategy.ts'
 import { same } from '../servers/compare-tables.ts'
 import { duckdbRows } from '../servers/duckdb-file.ts'
-import { startLoading, TARGET_KINDS } from '../servers/loading.ts'
+import { startLoading, TARGET_KINDS, WATERMARK_WRITES } from '../servers/loading.ts'
 import { addOrders, changeOrders, makeOrders } from '../servers/orders-table.ts'
 import { runUntilSame } from '../servers/run-until-same.ts'
 
@@ -33,7 +32,7 @@ test(`two processes, ${RACES} races, append without a key`, async () => {
   expect(commits.map(({ epoch }) => Number(epoch))).toEqual(commits.map((_, index) => index + 1))
 })
 
-test.each(Object.keys(WRITE_STRATEGIES))('four runs at once by %s, from the first load on', async (write) => {
+test.each(WATERMARK_WRITES)('four runs at once by %s, from the first load on', async (write) => {
   const late = write === 'append' ? { late_rows: 'none' } : {}
   await using loading = await startLoading({ pipelines: { orders: { write, ...late } } })
   await makeOrders(loading.source, 2000)

@@ -3,6 +3,7 @@
 import { join } from 'node:path'
 import type { PipelineResult } from '../../src/core/event.ts'
 import type { StateRow } from '../../src/core/state.ts'
+import type { WriteStrategyName } from '../../src/core/write-strategy.ts'
 import { type OpenProject, type OpenProjectOptions, openProject, type RunOptions } from '../../src/project/open-project.ts'
 import { type Comparison, type Difference, differences, type Side } from './compare-tables.ts'
 import { type FreshDatabase, freshDatabase } from './fresh-database.ts'
@@ -13,11 +14,14 @@ import { type CliResult, type Environment, type RunningCli, runCli, startCli } f
 export type TargetKind = 'postgres' | 'duckdb'
 export const TARGET_KINDS: readonly TargetKind[] = ['postgres', 'duckdb']
 
+/** The ways to write of a pipeline with a watermark. */
+export const WATERMARK_WRITES: readonly WriteStrategyName[] = ['append', 'merge', 'delete-insert', 'replace']
+
 type Options = Readonly<Record<string, unknown>>
 
 export interface LoadingOptions {
   readonly target?: TargetKind
-  /** Each gets `pattern`, both ends and the cursor `updated_at` unless it says otherwise. Default: one of name `orders`. */
+  /** Each gets `pattern: watermark`, both ends and, with that pattern, the cursor `updated_at` unless it says otherwise. Default: one of name `orders`. */
   readonly pipelines?: Readonly<Record<string, Options>>
   /** Superusers' urls of other servers than the shared one. */
   readonly sourceServer?: string
@@ -105,8 +109,7 @@ function completed(own: Options): Options {
   const source = (own['source'] ?? {}) as Options
   const target = (own['target'] ?? {}) as Options
   return {
-    pattern: 'watermark',
-    cursor: 'updated_at',
+    ...((own['pattern'] ?? 'watermark') === 'watermark' ? { pattern: 'watermark', cursor: 'updated_at' } : {}),
     ...own,
     source: { connection: 'shop', ...('query' in source ? {} : { table: 'orders' }), ...source },
     target: { connection: 'warehouse', ...('query' in source ? { table: 'orders' } : {}), ...target },
