@@ -4,6 +4,7 @@ import type { Chunk, Format } from '../core/chunk.ts'
 import type { Claim, LedgerRow, LedgerSummary, PartitionStatus } from '../core/ledger.ts'
 import type { Load, RowCounts } from '../core/load.ts'
 import type { Partition, PartitionBy } from '../core/partition.ts'
+import type { Position } from '../core/position.ts'
 import type { SchemaChange, TypeRules } from '../core/schema-change.ts'
 import type { Settlement } from '../core/settlement.ts'
 import type { Cause, HistoryRow, State, StateRow } from '../core/state.ts'
@@ -101,16 +102,17 @@ export interface Ending {
   readonly runId: string
   readonly cause: Cause
   readonly table: Table
-  /** Its column gets an index where the pipeline made the table. */
   readonly by: PartitionBy
+  /** The partition column gets an index where the pipeline made the table: partitions will be replaced. */
+  readonly indexes: boolean
   readonly key: readonly string[]
   /** All partitions are in: key and index can be built, where the pipeline made the table. */
   readonly complete: boolean
   /** Rows outside of these partitions are deleted (a full refresh); null: none are. */
   readonly keepOnly: readonly Partition[] | null
   readonly fingerprint: string
-  /** null: the position stays `partitions`. */
-  readonly to: State | null
+  /** The position from now on, where everything is in. */
+  readonly last: Position
   readonly read: number
   readonly rows: RowCounts
   readonly seconds: number

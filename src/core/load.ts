@@ -25,6 +25,11 @@ export interface Load {
   readonly keyGuaranteed: boolean
   /** Of rows with one key the greatest of this column wins; null: any total order. */
   readonly newestBy: string | null
+  /**
+   * Of a first load in several slices: all slices but the last may go straight into the table, which has no key yet. A later slice has
+   * higher cursors, so that the newest row of a key is the one with the highest. With the last slice the key comes, and one row a key stays.
+   */
+  readonly filling: 'goes-on' | 'ends' | null
   /** `append` only: rows of the target in this range of the cursor are replaced by the slice. */
   readonly replaces: { readonly column: string; readonly from: string | null; readonly to: string | null } | null
   /** Changed rows whose cursor lies below this value were found only by a sweep: they are counted as rescued. */

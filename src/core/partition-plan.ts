@@ -6,8 +6,9 @@ import { isReload, type RunRequest } from './head.ts'
 import type { LedgerRow } from './ledger.ts'
 import type { Load } from './load.ts'
 import { boundTexts, type Partition, type SeenPartition, storedPartition } from './partition.ts'
-import { fingerprint, type ReplaceBy, type ResolvedPartitions } from './pipeline.ts'
-import { commonFormat, loadedColumns, refuseChangedDefinition } from './plan.ts'
+import type { ReplaceBy, ResolvedPartitions } from './pipeline.ts'
+import { commonFormat, loadedColumns } from './plan.ts'
+import { tableInMaking } from './position.ts'
 import { planSchema, type SchemaChange, type TypeRules } from './schema-change.ts'
 import type { Cause, State } from './state.ts'
 import { columnNamed, type Table } from './table.ts'
@@ -21,6 +22,8 @@ export interface PartitionObservation {
   readonly sourceTable: Table
   readonly targetTable: Table | null
   readonly state: State | null
+  /** What the ledger belongs to. */
+  readonly fingerprint: string
   readonly ledger: readonly LedgerRow[]
   /** In order. */
   readonly seen: readonly SeenPartition[]
@@ -87,7 +90,6 @@ export interface PartitionPlan {
 
 export function planPartitions(seen: PartitionObservation): PartitionPlan {
   const { pipeline, request, sourceTable, targetTable, state } = seen
-  refuseChangedDefinition(pipeline, sourceTable, targetTable, state, request)
   if (!seen.targetStrategies.includes(pipeline.write))
     throw new LoadError('strategy-unsupported', `The target of pipeline ${pipeline.name} has no ${pipeline.write}.`)
   const schema = planSchema(sourceTable, targetTable, pipeline.target.table, pipeline.onSchemaChange, seen.typeRules)
@@ -112,15 +114,14 @@ export function planPartitions(seen: PartitionObservation): PartitionPlan {
       columns: loadedColumns(schema),
       key: pipeline.key,
       keyGuaranteed: sourceTable.keyGuaranteed,
+      filling: null,
       newestBy: null,
       replaces: null,
       rescuedBelow: null,
-      fingerprint: fingerprint(pipeline, sourceTable),
+      fingerprint: seen.fingerprint,
     },
     changes: loads.length === 0 && targetTable !== null ? [] : schema.changes,
-    makesTable:
-      targetTable === null ||
-      (!request.fullRefresh && state?.position.kind === 'partitions' && state.position.table === targetTable.identity),
+    makesTable: targetTable === null || (!request.fullRefresh && tableInMaking(state?.position ?? null) === targetTable.identity),
     column: pipeline.by.column,
     maxShrink: pipeline.maxShrink,
     replaceBy: pipeline.replaceBy,

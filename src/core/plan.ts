@@ -5,7 +5,7 @@ import { LoadError } from './errors.ts'
 import { type Head, type Hold, isReload, type LatePlan, type RunRequest } from './head.ts'
 import type { Load } from './load.ts'
 import { fingerprint, fingerprintChanges, type ResolvedPartitions, type ResolvedPipeline } from './pipeline.ts'
-import { type Position, printPosition } from './position.ts'
+import { isFilling, type Position, printPosition } from './position.ts'
 import { planSchema, type SchemaPlan, type TypeRules } from './schema-change.ts'
 import type { Slice } from './slice.ts'
 import type { Cause, State } from './state.ts'
@@ -81,26 +81,51 @@ function planSteps(seen: Observation): Step[] {
   const schema = planSchema(sourceTable, seen.targetTable, pipeline.target.table, pipeline.onSchemaChange, seen.typeRules)
   const format = commonFormat(seen.sourceFormats, seen.targetFormats)
   const cause: Cause = request.fullRefresh ? 'full-refresh' : isReload(request) ? 'reload' : 'run'
-  return seen.slices.map((slice, index) => ({
-    slice,
-    load: {
-      pipeline: pipeline.name,
-      cause,
-      strategy,
-      format,
-      table: schema.table,
-      creates: index === 0 && seen.targetTable === null,
-      changes: index === 0 ? schema.changes : [],
-      columns: loadedColumns(schema),
-      key: pipeline.key,
-      keyGuaranteed: sourceTable.keyGuaranteed,
-      newestBy: schema.columns.includes(pipeline.cursor) ? pipeline.cursor : null,
-      replaces: cause === 'reload' && strategy === 'append' ? replacedRange(slice, pipeline.cursor) : null,
-      rescuedBelow: rescuedBelow(slice, pipeline.cursor),
-      partition: null,
-      fingerprint: fingerprint(pipeline, sourceTable),
-    },
-  }))
+  return seen.slices.map((slice, index) => {
+    const filling = fillingOf(seen, slice, strategy)
+    return {
+      slice: filling === 'goes-on' ? marked(slice) : slice,
+      load: {
+        pipeline: pipeline.name,
+        cause,
+        strategy,
+        format,
+        table: schema.table,
+        creates: index === 0 && seen.targetTable === null,
+        changes: index === 0 ? schema.changes : [],
+        columns: loadedColumns(schema),
+        key: pipeline.key,
+        keyGuaranteed: sourceTable.keyGuaranteed,
+        filling,
+        newestBy: schema.columns.includes(pipeline.cursor) ? pipeline.cursor : null,
+        replaces: cause === 'reload' && strategy === 'append' ? replacedRange(slice, pipeline.cursor) : null,
+        rescuedBelow: rescuedBelow(slice, pipeline.cursor),
+        partition: null,
+        fingerprint: fingerprint(pipeline, sourceTable),
+      },
+    }
+  })
+}
+
+/** Only where the source's key is one: otherwise a slice itself may bring a key twice. */
+function fillingOf(
+  { pipeline, request, sourceTable, targetTable, state, head, slices }: Observation,
+  slice: Slice,
+  strategy: WriteStrategyName,
+): Load['filling'] {
+  const isLast = head.slice !== null && printPosition(slice.upTo) === printPosition(head.slice.upTo)
+  const { kind } = state?.position ?? { kind: null }
+  const fills = (isFilling(state?.position ?? null) || kind === 'snapshot') && targetTable !== null && targetTable.key.length === 0
+  if (request.fullRefresh) return fills ? 'ends' : null
+  const keyed = (strategy === 'merge' || strategy === 'delete-insert') && sourceTable.keyGuaranteed && pipeline.key.length > 0
+  if (!keyed || isReload(request)) return null
+  if (fills) return isLast ? 'ends' : 'goes-on'
+  const begins = targetTable === null && state === null && (slices.length > 1 || !isLast)
+  return begins ? (isLast ? 'ends' : 'goes-on') : null
+}
+
+function marked(slice: Slice): Slice {
+  return slice.upTo.kind === 'watermark' ? { ...slice, upTo: { ...slice.upTo, filling: true } } : slice
 }
 
 /** A reload replaces its range only: what `replace` does to a whole table would take away everything outside of it. */
@@ -139,6 +164,14 @@ export function refuseChangedDefinition(
   const changed = fingerprintChanges(state.fingerprint, fingerprint(pipeline, sourceTable))
   if (changed.length > 0)
     throw new LoadError('definition-changed', `Pipeline ${pipeline.name} was loaded with another ${changed.join(', ')} than it has now.`)
+  if (state.position.kind === 'snapshot' && !(pipeline.pattern === 'watermark' && pipeline.firstLoad !== null))
+    throw new LoadError(
+      'definition-changed',
+      `The first load of pipeline ${pipeline.name} in pieces is not over, and first_load is gone from it.`,
+      {
+        hint: 'Put first_load back until it is over, or load everything again with `--full-refresh`.',
+      },
+    )
   if (targetTable === null && state.epoch > 0n)
     throw new LoadError(
       'target-missing',

@@ -10,13 +10,16 @@ export interface WatermarkPosition {
   readonly time?: string
   /** Transactions of the source from this number on may not have been seen yet (`sweep`, `xid8`). */
   readonly horizon?: string
+  /** A first load in slices is under way: rows of one key may stand in the target several times, the newest with the highest cursor. */
+  readonly filling?: true
 }
 
 export type Position =
   | WatermarkPosition
   /** The ledger holds the detail. `table`: the target table, by its identity, that the pipeline made and has not filled yet. */
   | { readonly kind: 'partitions'; readonly table?: string }
-  | { readonly kind: 'snapshot'; readonly at: string; readonly done: readonly string[] }
+  /** A first load in pieces is under way. `at`: what the pieces read and where they lead, opaque outside of the engine. */
+  | { readonly kind: 'snapshot'; readonly at: string; readonly done: readonly string[]; readonly table?: string }
   | { readonly kind: 'log'; readonly at: string }
 
 /** Canonical JSON: keys in a fixed order, so that equal positions have equal text. */
@@ -40,9 +43,9 @@ export function parsePosition(text: string, pipeline: string): Position {
   const value = raw as Record<string, unknown>
   const textual = (key: string): boolean => typeof value[key] === 'string'
   const known: Record<string, readonly string[]> = {
-    watermark: ['kind', 'value', 'time', 'horizon'],
+    watermark: ['kind', 'value', 'time', 'horizon', 'filling'],
     partitions: ['kind', 'table'],
-    snapshot: ['kind', 'at', 'done'],
+    snapshot: ['kind', 'at', 'done', 'table'],
     log: ['kind', 'at'],
   }
   const allowed = typeof value['kind'] === 'string' ? known[value['kind']] : undefined
@@ -52,7 +55,8 @@ export function parsePosition(text: string, pipeline: string): Position {
     if (!textual('value') && value['value'] !== null) throw broken('has no value')
     if ('time' in value && !textual('time')) throw broken('has a broken time')
     if ('horizon' in value && !(textual('horizon') && /^\d+$/.test(value['horizon'] as string))) throw broken('has a broken horizon')
-  } else if (value['kind'] === 'partitions' && 'table' in value && !textual('table')) throw broken('has a broken table')
+    if ('filling' in value && value['filling'] !== true) throw broken('has a broken mark')
+  } else if ('table' in value && !textual('table')) throw broken('has a broken table')
   else if (value['kind'] === 'log' && !textual('at')) throw broken('has no place in the log')
   return value as unknown as Position
 }
@@ -60,4 +64,13 @@ export function parsePosition(text: string, pipeline: string): Position {
 /** The watermark in a position, as people know it; null for every other kind. */
 export function watermarkOf(position: Position | null): string | null {
   return position?.kind === 'watermark' ? position.value : null
+}
+
+/** The target table, by its identity, that the pipeline made and has not filled yet; null where there is none. */
+export function tableInMaking(position: Position | null): string | null {
+  return position?.kind === 'partitions' || position?.kind === 'snapshot' ? (position.table ?? null) : null
+}
+
+export function isFilling(position: Position | null): boolean {
+  return position?.kind === 'watermark' && position.filling === true
 }

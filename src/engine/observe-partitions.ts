@@ -6,8 +6,9 @@ import { LoadError } from '../core/errors.ts'
 import type { RunRequest } from '../core/head.ts'
 import { storedPartition } from '../core/partition.ts'
 import type { PartitionObservation } from '../core/partition-plan.ts'
-import { type PartitionPipeline, type ResolvedPartitions, resolvePartitions, selectedTable } from '../core/pipeline.ts'
+import { fingerprint, type PartitionPipeline, type ResolvedPartitions, resolvePartitions, selectedTable } from '../core/pipeline.ts'
 import { refuseChangedDefinition } from '../core/plan.ts'
+import type { Position } from '../core/position.ts'
 import type { Table } from '../core/table.ts'
 import { both, lookAtTarget } from './observe.ts'
 
@@ -15,6 +16,11 @@ import { both, lookAtTarget } from './observe.ts'
 export interface PartitionLook {
   readonly seen: PartitionObservation
   readonly table: PartitionedTable
+  /** The position while partitions are on their way, and the one when all are in. */
+  readonly first: Position
+  readonly last: Position
+  /** The target's table gets the pipeline's key. */
+  readonly keyed: boolean
 }
 
 /** The caller closes `table`. Throws what the definition, the source and the target are to blame for. */
@@ -49,6 +55,7 @@ export async function observePartitions(
         sourceTable,
         targetTable: seen.table,
         state: seen.state,
+        fingerprint: fingerprint(resolved, sourceTable),
         ledger,
         seen: partitions,
         checksums,
@@ -58,6 +65,9 @@ export async function observePartitions(
         typeRules: target.types,
       },
       table,
+      first: { kind: 'partitions' },
+      last: { kind: 'partitions' },
+      keyed: resolved.write !== 'append',
     }
   } catch (error) {
     await table.close()

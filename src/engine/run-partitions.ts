@@ -6,16 +6,20 @@ import type { PartitionCounts, RunStatus } from '../core/event.ts'
 import { ORDINARY_RUN, type RunRequest } from '../core/head.ts'
 import { addCounts, NO_ROWS } from '../core/load.ts'
 import { type PartitionPlan, planPartitions } from '../core/partition-plan.ts'
-import type { PartitionPipeline, ResolvedPartitions } from '../core/pipeline.ts'
+import type { PartitionPipeline } from '../core/pipeline.ts'
 import type { Position } from '../core/position.ts'
 import type { State } from '../core/state.ts'
+import type { PartitionOutcome } from './load-partition.ts'
 import type { Machinery } from './machinery.ts'
-import { observePartitions, partitionsOf } from './observe-partitions.ts'
+import { observePartitions, type PartitionLook, partitionsOf } from './observe-partitions.ts'
 import { type FailedPartition, runWorkers, type WorkersEnd } from './partition-workers.ts'
 import { type Progress, withRetries } from './progress.ts'
 
 /** Two rounds settle rows that moved while the partitions were loaded; a source that never rests needs a few more. */
 const MOST_ROUNDS = 5
+
+/** How a run looks at its partitions; null where there is nothing to load yet. */
+export type Look = (request: RunRequest) => Promise<PartitionLook | null>
 
 /** Throws what ended it; what was committed before is in `progress`. */
 export async function attemptPartitions(
@@ -24,69 +28,79 @@ export async function attemptPartitions(
   request: RunRequest,
   progress: Progress,
 ): Promise<RunStatus> {
+  const { source, target } = machinery
+  await loadPartitions(pipeline.name, (wanted) => observePartitions(pipeline, source, target, wanted), machinery, request, progress)
+  return progress.changed ? 'loaded' : 'up-to-date'
+}
+
+/** Loads what is wanted, and once more what moved meanwhile. False where there was nothing to look at. */
+export async function loadPartitions(
+  name: string,
+  look: Look,
+  machinery: Machinery,
+  request: RunRequest,
+  progress: Progress,
+): Promise<boolean> {
   let wanted = request
   for (let round = 1; ; round++) {
-    const collisions = await withRetries(pipeline.name, machinery, () => attemptOnce(pipeline, machinery, wanted, progress))
-    if (collisions.length === 0) return progress.changed ? 'loaded' : 'up-to-date'
+    const collisions = await withRetries(name, machinery, () => attemptOnce(look, machinery, wanted, progress))
+    if (collisions === null) return false
+    if (collisions.length === 0) return true
     if (round === MOST_ROUNDS)
-      throw new LoadError('duplicate-key', `Rows of pipeline ${pipeline.name} share a key in partitions ${shortList(collisions)}.`, {
+      throw new LoadError('duplicate-key', `Rows of pipeline ${name} share a key in partitions ${shortList(collisions)}.`, {
         hint: 'Choose the key that is unique, or load again when the source is at rest.',
       })
     machinery.emit({
       kind: 'warning',
-      pipeline: pipeline.name,
+      pipeline: name,
       code: 'moved-rows',
-      message: `Rows moved between partitions while they were loaded; ${shortList(collisions)} are loaded again, in one snapshot.`,
+      message: `Rows moved between partitions while they were loaded; ${shortList(collisions)} are loaded again.`,
     })
     wanted = { ...ORDINARY_RUN, partitions: collisions }
   }
 }
 
 /** Keys of partitions in which rows collide. */
-async function attemptOnce(
-  pipeline: PartitionPipeline,
-  machinery: Machinery,
-  request: RunRequest,
-  progress: Progress,
-): Promise<readonly string[]> {
-  const { source, target, emit, reach } = machinery
-  const { seen, table } = await observePartitions(pipeline, source, target, request)
+async function attemptOnce(look: Look, machinery: Machinery, request: RunRequest, progress: Progress): Promise<readonly string[] | null> {
+  const { target, emit, reach } = machinery
+  const looked = await look(request)
+  if (looked === null) return null
+  const { seen, table, first } = looked
   try {
     reach('observed')
     const plan = planPartitions(seen)
+    const { pipeline } = plan
     begin(progress, plan)
-    emit({ kind: 'partitions-planned', pipeline: pipeline.name, plan })
+    emit({ kind: 'partitions-planned', pipeline, plan })
     reach('planned')
     const unfinished = plan.makesTable && seen.state !== null
     if (plan.loads.length === 0 && plan.changes.length === 0 && !unfinished) return []
-    const work = { plan, target: partitionsOf(target, pipeline.name), machinery }
+    const work = { plan, target: partitionsOf(target, pipeline), machinery }
     const state = await work.target.prepare({
       from: seen.state,
-      first: { pipeline: pipeline.name, position: { kind: 'partitions' }, epoch: 0n, fingerprint: plan.load.fingerprint, unswept: 0 },
+      first: { pipeline, position: first, epoch: 0n, fingerprint: plan.load.fingerprint, unswept: 0 },
       runId: machinery.runId,
       changes: plan.changes,
-      keyNow: plan.load.strategy === 'overwrite-partition' || plan.load.strategy === 'append' ? [] : plan.load.key,
+      keyNow: looked.keyed && plan.load.strategy !== 'overwrite-partition' ? plan.load.key : [],
       wanted: plan.loads.map((one) => ({ partition: one.partition, estimatedRows: one.estimatedRows, seen: one.seen })),
       forget: plan.forget,
     })
     progress.epoch = Number(state.epoch)
     reach('ledger-prepared')
-    const end = await runWorkers({
-      ...work,
-      table,
-      done: (_, outcome) => {
-        progress.partitions = { ...counts(progress), committed: counts(progress).committed + 1 }
-        progress.read += outcome.read
-        progress.bytes += outcome.bytes
-        progress.slices += 1
-        progress.rows = addCounts(progress.rows, outcome.rows)
-        progress.changed ||= outcome.rows.inserted + outcome.rows.updated + outcome.rows.deleted > 0
-      },
-    })
-    return await finish(plan, seen.pipeline, end, machinery, progress)
+    const end = await runWorkers({ ...work, table, done: (_, outcome) => credit(progress, outcome) })
+    return await finish(plan, looked, end, machinery, progress)
   } finally {
     await table.close()
   }
+}
+
+function credit(progress: Progress, outcome: PartitionOutcome): void {
+  progress.partitions = { ...counts(progress), committed: counts(progress).committed + 1 }
+  progress.read += outcome.read
+  progress.bytes += outcome.bytes
+  progress.slices += 1
+  progress.rows = addCounts(progress.rows, outcome.rows)
+  progress.changed ||= outcome.rows.inserted + outcome.rows.updated + outcome.rows.deleted > 0
 }
 
 function begin(progress: Progress, plan: PartitionPlan): void {
@@ -106,7 +120,7 @@ function counts(progress: Progress): PartitionCounts {
 
 async function finish(
   plan: PartitionPlan,
-  pipeline: ResolvedPartitions,
+  { seen, last, keyed }: PartitionLook,
   end: WorkersEnd,
   machinery: Machinery,
   progress: Progress,
@@ -124,12 +138,13 @@ async function finish(
     runId,
     cause: plan.cause,
     table: plan.load.table,
-    by: pipeline.by,
-    key: plan.load.keyGuaranteed && plan.load.strategy !== 'append' ? plan.load.key : [],
+    by: seen.pipeline.by,
+    indexes: last.kind === 'partitions',
+    key: plan.load.keyGuaranteed && keyed ? plan.load.key : [],
     complete,
     keepOnly: plan.forget && complete ? plan.partitions.map(({ partition }) => partition) : null,
     fingerprint: plan.load.fingerprint,
-    to: null,
+    last,
     read: progress.read,
     rows: progress.rows,
     seconds: (performance.now() - progress.began) / 1000,

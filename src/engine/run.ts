@@ -8,10 +8,11 @@ import { addCounts, NO_ROWS } from '../core/load.ts'
 import type { Pipeline, WatermarkPipeline } from '../core/pipeline.ts'
 import { isRepeatable, plan } from '../core/plan.ts'
 import { execute, type SliceOutcome } from './execute.ts'
+import { loadsInPieces, observePieces } from './first-load.ts'
 import type { Machinery } from './machinery.ts'
 import { observe } from './observe.ts'
 import { type Progress, withRetries } from './progress.ts'
-import { attemptPartitions } from './run-partitions.ts'
+import { attemptPartitions, loadPartitions } from './run-partitions.ts'
 
 export async function runPipeline(pipeline: Pipeline, machinery: Machinery, request: RunRequest): Promise<PipelineResult> {
   const began = performance.now()
@@ -35,7 +36,7 @@ export async function runPipeline(pipeline: Pipeline, machinery: Machinery, requ
     status =
       pipeline.pattern === 'partition'
         ? await attemptPartitions(pipeline, machinery, request, progress)
-        : await withRetries(pipeline.name, machinery, () => attemptOnce(pipeline, machinery, request, progress))
+        : await attemptWatermark(pipeline, machinery, request, progress)
   } catch (thrown) {
     const failure = asLoadError(thrown)
     error = { code: failure.code, message: failure.message, hint: failure.hint, where: failure.where }
@@ -61,6 +62,23 @@ export async function runPipeline(pipeline: Pipeline, machinery: Machinery, requ
   }
   machinery.emit({ kind: 'pipeline-finished', pipeline: pipeline.name, result })
   return result
+}
+
+async function attemptWatermark(
+  pipeline: WatermarkPipeline,
+  machinery: Machinery,
+  request: RunRequest,
+  progress: Progress,
+): Promise<RunStatus> {
+  const { source, target } = machinery
+  const { firstLoad } = pipeline
+  if (firstLoad !== null && loadsInPieces(pipeline, await target.readState(pipeline.name), request)) {
+    const look = (wanted: RunRequest) => observePieces({ ...pipeline, firstLoad }, source, target, wanted)
+    await loadPartitions(pipeline.name, look, machinery, request, progress)
+    // Not all pieces were asked for: the watermark comes with the last one.
+    if (progress.to?.kind === 'snapshot') return 'loaded'
+  }
+  return withRetries(pipeline.name, machinery, () => attemptOnce(pipeline, machinery, request, progress))
 }
 
 async function attemptOnce(pipeline: WatermarkPipeline, machinery: Machinery, request: RunRequest, progress: Progress): Promise<RunStatus> {

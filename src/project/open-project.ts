@@ -26,9 +26,10 @@ import {
   type WatermarkPipeline,
 } from '../core/pipeline.ts'
 import { type Plan, plan } from '../core/plan.ts'
-import { type Position, watermarkOf } from '../core/position.ts'
+import { isFilling, type Position, watermarkOf } from '../core/position.ts'
 import type { HistoryRow, State, StateRow } from '../core/state.ts'
 import type { Table } from '../core/table.ts'
+import { loadsInPieces, observePieces } from '../engine/first-load.ts'
 import { DEFAULT_SETTINGS, type Settings } from '../engine/machinery.ts'
 import { observe } from '../engine/observe.ts'
 import { observePartitions, partitionsOf } from '../engine/observe-partitions.ts'
@@ -144,6 +145,12 @@ export class OpenProject {
     const pipeline = await this.#one(name)
     const { source, target } = await this.ends(pipeline)
     const whole = { ...ORDINARY_RUN, ...request }
+    const { firstLoad } = { firstLoad: null, ...pipeline }
+    if (pipeline.pattern === 'watermark' && firstLoad !== null && loadsInPieces(pipeline, await target.readState(pipeline.name), whole)) {
+      const look = await observePieces({ ...pipeline, firstLoad }, source, target, whole)
+      await look?.table.close()
+      if (look !== null) return planPartitions(look.seen)
+    }
     if (pipeline.pattern === 'watermark') return plan(await observe(pipeline, source, target, whole, this.#settings.sliceRows))
     const { seen, table } = await observePartitions(pipeline, source, target, whole)
     await table.close()
@@ -240,7 +247,7 @@ export class OpenProject {
     if (cause === 'rewind') refuseForward(name, value, from, await source.isAfter(resolved, table, position, from?.position ?? null))
     const to: State = {
       pipeline: pipeline.name,
-      position,
+      position: isFilling(from?.position ?? null) && position.kind === 'watermark' ? { ...position, filling: true } : position,
       epoch: (from?.epoch ?? 0n) + 1n,
       fingerprint: fingerprint(resolved, selected),
       unswept: 0,
@@ -257,6 +264,7 @@ export class OpenProject {
       columns: selected.columns,
       key: [],
       keyGuaranteed: false,
+      filling: null,
       newestBy: null,
       replaces: null,
       rescuedBelow: null,

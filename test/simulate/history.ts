@@ -160,8 +160,13 @@ class History {
 
   async #changedDefinition(): Promise<void> {
     const before = this.#target.contents
+    const isUnmoved = (): boolean => {
+      const { tables, history } = this.#target.contents
+      return tables === before.tables && history === before.history
+    }
     const { error } = await this.#run({ pipeline: { ...this.#scenario.pipeline, cursorTimeZone: 'Europe/Berlin' } }, true)
-    if (before.states.size > 0 && (error?.code !== 'definition-changed' || this.#target.contents !== before))
+    // A frozen run may still count itself as one that found nothing.
+    if (before.states.size > 0 && (error?.code !== 'definition-changed' || !isUnmoved()))
       throw new BrokenPromise('a changed definition went through')
   }
 

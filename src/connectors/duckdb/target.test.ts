@@ -93,6 +93,7 @@ async function loadOf(part: Partial<Load> = {}): Promise<Load> {
     columns,
     key: ['id'],
     keyGuaranteed: false,
+    filling: null,
     newestBy: 'amount',
     replaces: null,
     rescuedBelow: null,

@@ -76,6 +76,7 @@ test('every type arrives as it was', async () => {
       columns,
       key: [],
       keyGuaranteed: false,
+      filling: null,
       newestBy: null,
       replaces: null,
       rescuedBelow: null,

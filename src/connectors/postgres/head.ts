@@ -283,12 +283,16 @@ export async function valueAt(session: Session, cursor: Cursor, text: string): P
  * Limits between slices of about `targetRows` rows, from a sample of pages: cheap whatever the table's size, and never an
  * OFFSET. Empty where the rows can't be told apart by the cursor. Each becomes a watermark, so none lies beyond the slice's own.
  */
+/** The share of a slice that is left for the last one of a first load. */
+const TAIL = 0.02
+
 export async function sliceLimits(
   session: Session,
   pipeline: ResolvedPipeline,
   table: PostgresTable,
   slice: Slice,
   pieces: number,
+  tail: boolean,
 ): Promise<readonly WatermarkPosition[]> {
   const cursor = cursorOf(pipeline, table)
   const sampled = table.relationKind === 'r' || table.relationKind === 'p' || table.relationKind === 'm'
@@ -297,6 +301,7 @@ export async function sliceLimits(
     relation(pipeline.source.table === null ? null : table.name, pipeline.source.query) +
     (sampled && percent < 100 ? ` TABLESAMPLE SYSTEM (${percent}) REPEATABLE (1)` : '')
   const fractions = Array.from({ length: pieces - 1 }, (_, index) => (index + 1) / pieces)
+  if (tail) fractions.push(1 - TAIL / pieces)
   const end = slice.upTo.kind === 'watermark' ? slice.upTo.value : null
   if (end === null) return []
   const plain: CursorRange = { ...slice.range, to: end, toClosed: false, changedSince: null, nulls: false, everything: false }

@@ -79,11 +79,15 @@ async function byRows(least: bigint, most: bigint, rows: number, question: Numbe
     .sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0))
   const [first, last] = [kept[0], kept.at(-1)]
   if (first === undefined || last === undefined) return cut(least, most + 1n, rows, question)
-  return [
-    ...(least < first[0] ? await cut(least, first[0], rows, question) : []),
-    ...kept,
-    ...(most >= last[1] ? await cut(last[1], most + 1n, rows, question) : []),
-  ]
+  const ranges: Range[] = least < first[0] ? [...(await cut(least, first[0], rows, question))] : []
+  for (const [index, range] of kept.entries()) {
+    const before = kept[index - 1]
+    // Where only parts were asked for so far, there is something between them.
+    if (before !== undefined && before[1] < range[0]) ranges.push(...(await cut(before[1], range[0], rows, question)))
+    ranges.push(range)
+  }
+  if (most >= last[1]) ranges.push(...(await cut(last[1], most + 1n, rows, question)))
+  return ranges
 }
 
 /** [lower, upper) in pieces of about so many rows, by the histogram; where there is none, of equal width. */
@@ -92,7 +96,7 @@ async function cut(lower: bigint, upper: bigint, rows: number, question: NumberQ
   const bounds = { kind: 'range', lower: String(lower), upper: String(upper) } as const
   const inside = async (): Promise<number> => {
     const [row] = await session.query(
-      `SELECT count(*) AS n FROM ${from} WHERE ${where} AND ${column.column} >= '${lower}' AND ${column.column} < '${upper}'`,
+      `SELECT count(*) AS n FROM ${from} WHERE ${where} AND ${column.column} >= ${lower} AND ${column.column} < ${upper}`,
     )
     return Number(row?.['n'])
   }

@@ -5,6 +5,7 @@ import { LoadError } from '../../core/errors.ts'
 import type { Claim, LedgerRow, LedgerSummary } from '../../core/ledger.ts'
 import type { Load } from '../../core/load.ts'
 import { addCounts, NO_ROWS } from '../../core/load.ts'
+import { type Position, tableInMaking } from '../../core/position.ts'
 import type { State } from '../../core/state.ts'
 import { insidePredicate } from '../../sql/partition-predicate.ts'
 import { identifier, literal, tableIdentifier } from '../../sql/quote.ts'
@@ -12,6 +13,7 @@ import { schemaStatements } from '../../sql/schema-statements.ts'
 import { collidingPartitions } from './colliding-partitions.ts'
 import { describeIfThere, type PostgresTable } from './describe.ts'
 import { POSTGRES } from './dialect.ts'
+import { addKey } from './key.ts'
 import { Ledger } from './ledger.ts'
 import type { Session } from './session.ts'
 import { PostgresStage } from './stage.ts'
@@ -62,12 +64,12 @@ export class PostgresPartitions implements PartitionTarget {
       for (const statement of schemaStatements(POSTGRES, change)) await session.query(statement)
       if (change.kind !== 'create-table') continue
       const made = await describeIfThere(session, change.table.name)
-      position = { kind: 'partitions', ...(made === null ? {} : { table: made.identity }) }
+      if (made !== null) position = inMaking(first.position, made.identity)
       if (keyNow.length > 0) await session.query(addKey(change.table.name, keyNow))
     }
     const creates = changes.some(({ kind }) => kind === 'create-table')
     // What an earlier definition has put there can't be told from what is to come.
-    if (forget && !creates) position = { kind: 'partitions' }
+    if (forget && !creates) position = first.position
     const to: State = { ...first, position, epoch: (now?.epoch ?? 0n) + (now === null ? 0n : 1n) }
     if (now === null || creates || forget) await this.#store.advance(session, now, to, runId)
     else return now
@@ -119,9 +121,9 @@ export class PostgresPartitions implements PartitionTarget {
     if (from === null) throw new LoadError('state-corrupted', `The state of pipeline ${ending.pipeline} is gone.`)
     const deleted = await purge(session, ending)
     const rows = addCounts(ending.rows, { ...NO_ROWS, deleted })
-    const made = from.position.kind === 'partitions' ? from.position.table : undefined
-    if (ending.complete && made !== undefined) await this.#buildIndexes(session, ending, made)
-    const position = ending.to?.position ?? (ending.complete ? { kind: 'partitions' as const } : from.position)
+    const made = tableInMaking(from.position)
+    if (ending.complete && made !== null) await this.#buildIndexes(session, ending, made)
+    const position = ending.complete ? ending.last : from.position
     const to: State = { pipeline: ending.pipeline, position, epoch: from.epoch + 1n, fingerprint: ending.fingerprint, unswept: 0 }
     await this.#store.advance(session, from, to, ending.runId)
     await this.#store.record(session, from, to, ending.read, rows, ending, ending.seconds)
@@ -129,21 +131,21 @@ export class PostgresPartitions implements PartitionTarget {
   }
 
   /** After the rows: a tenth of the time that keeping them takes while rows come in. */
-  async #buildIndexes(session: Session, { table: { name }, key, by }: Ending, identity: string): Promise<void> {
+  async #buildIndexes(session: Session, { table: { name }, key, by, indexes }: Ending, identity: string): Promise<void> {
     const table = await describeIfThere(session, name)
     if (table === null || table.identity !== identity) return
     if (key.length > 0 && table.key.length === 0) await session.query(addKey(name, key))
-    if (by.kind !== 'hash' && needsIndex(table, by.column))
+    if (indexes && by.kind !== 'hash' && needsIndex(table, by.column))
       await session.query(`CREATE INDEX ON ${tableIdentifier(name)} (${identifier(by.column)})`)
   }
 }
 
-function needsIndex(table: PostgresTable, column: string): boolean {
-  return !table.indexed.includes(column) && table.key[0] !== column
+function inMaking(position: Position, table: string): Position {
+  return position.kind === 'partitions' || position.kind === 'snapshot' ? { ...position, table } : position
 }
 
-function addKey(table: Ending['table']['name'], key: readonly string[]): string {
-  return `ALTER TABLE ${tableIdentifier(table)} ADD PRIMARY KEY (${key.map(identifier).join(', ')})`
+function needsIndex(table: PostgresTable, column: string): boolean {
+  return !table.indexed.includes(column) && table.key[0] !== column
 }
 
 async function purge(session: Session, { keepOnly, table, by }: Ending): Promise<number> {

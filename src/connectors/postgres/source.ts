@@ -6,7 +6,7 @@ import type { Chunk } from '../../core/chunk.ts'
 import { LoadError } from '../../core/errors.ts'
 import type { Head, RunRequest } from '../../core/head.ts'
 import type { ResolvedPartitions, ResolvedPipeline, TablePipeline } from '../../core/pipeline.ts'
-import { type Position, watermarkOf } from '../../core/position.ts'
+import { isFilling, type Position, watermarkOf } from '../../core/position.ts'
 import type { Slice } from '../../core/slice.ts'
 import type { State } from '../../core/state.ts'
 import { columnNamed, type Table, type TableName } from '../../core/table.ts'
@@ -77,7 +77,9 @@ export class PostgresSource implements Source {
     const rows = slice.estimatedRows ?? 0
     const byCursor = !slice.range.everything && (slice.range.changedSince === null || slice.range.changedSince.column === null)
     if (!byCursor || rows < targetRows * 1.5) return [slice]
-    const limits = await sliceLimits(await this.#open(), pipeline, table as PostgresTable, slice, Math.round(rows / targetRows))
+    // What a first load merges at its end is little: everything before goes straight in.
+    const tail = slice.after === null || isFilling(slice.after)
+    const limits = await sliceLimits(await this.#open(), pipeline, table as PostgresTable, slice, Math.round(rows / targetRows), tail)
     return cut(slice, limits, cursorOf(pipeline, table as PostgresTable).family === 'number')
   }
 

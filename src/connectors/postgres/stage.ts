@@ -16,6 +16,7 @@ import { schemaStatements } from '../../sql/schema-statements.ts'
 import { CopyIn } from './copy-in.ts'
 import { POSTGRES } from './dialect.ts'
 import { postgresError } from './errors.ts'
+import { addKey, buildKey } from './key.ts'
 import type { Ledger } from './ledger.ts'
 import type { Session } from './session.ts'
 import type { StateStore } from './state-store.ts'
@@ -98,7 +99,7 @@ export class PostgresStage implements Stage {
     const { from, to } = settlement
     // The fence comes before the work: a run that lost finds out at once, and rivals queue here instead of deadlocking.
     await this.#store.advance(this.#session, from, to, load.runId)
-    const isIdle = rowsRead === 0 && load.strategy !== 'replace' && load.replaces === null
+    const isIdle = rowsRead === 0 && load.strategy !== 'replace' && load.replaces === null && load.filling !== 'ends'
     const rows = isIdle ? await this.#nothing() : await this.#apply(rowsRead)
     await this.#store.record(this.#session, from, to, rowsRead, rows, load, (performance.now() - this.#began) / 1000)
     return rows
@@ -148,11 +149,13 @@ export class PostgresStage implements Stage {
     if (this.#direct) return this.#applyDirect(rowsRead)
     const statements = applyStatements(POSTGRES, load, STAGE)
     if (load.strategy === 'append' || (load.strategy === 'replace' && load.key.length === 0)) return this.#replaceRows(statements, rowsRead)
+    const repeated = load.filling === 'ends' ? await buildKey(this.#session, load) : 0
     const deduplicated = await this.#oneRowPerKey(STAGE, statements.nullKeys)
     const rescued = await this.#countRescued()
     const count = async (sql: string | null): Promise<number> => (sql === null ? 0 : (await this.#session.execute(sql)).count)
-    const deleted = load.strategy === 'replace' ? await count(statements.deleteMissing) : 0
-    const { inserted, updated } = canUpsert(load) ? await this.#upsert() : await this.#updateThenInsert(statements, count)
+    const deleted = repeated + (load.strategy === 'replace' ? await count(statements.deleteMissing) : 0)
+    const { inserted, updated } =
+      canUpsert(load) || load.filling === 'ends' ? await this.#upsert() : await this.#updateThenInsert(statements, count)
     return { ...NO_ROWS, inserted, updated, deleted, deduplicated, rescued, unchanged: rowsRead - deduplicated - inserted - updated }
   }
 
@@ -184,9 +187,9 @@ export class PostgresStage implements Stage {
   }
 
   async #addKey(): Promise<void> {
-    const { key, table, strategy } = this.#load
-    if (key.length === 0 || strategy === 'append') return
-    await this.#session.query(`ALTER TABLE ${tableIdentifier(table.name)} ADD PRIMARY KEY (${key.map(identifier).join(', ')})`)
+    const { key, table, strategy, filling } = this.#load
+    if (key.length === 0 || strategy === 'append' || filling === 'goes-on') return
+    await this.#session.query(addKey(table.name, key))
   }
 
   /** Replaces all rows, or those in a range, by the staged ones; where both are the same, nothing is touched. */
@@ -238,7 +241,7 @@ function replacesPartition(load: Load): boolean {
 
 function goesStraightIn(load: Load): boolean {
   if (replacesPartition(load)) return load.partition?.byKey !== true
-  return load.creates || (load.strategy === 'append' && load.replaces === null)
+  return load.creates || load.filling === 'goes-on' || (load.strategy === 'append' && load.replaces === null)
 }
 
 function stageTable(load: Load): string {

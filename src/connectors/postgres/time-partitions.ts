@@ -37,6 +37,8 @@ export interface TimePartition {
 interface Limits {
   readonly first: string
   readonly last: string
+  /** The highest value itself, as SQL, where it is the last row that limits: clocks that go back put it after times that read later. */
+  readonly highest: string | null
 }
 
 export interface TimeQuestion {
