@@ -12,7 +12,7 @@ export function partitionPredicate(dialect: Spelling, column: string, bounds: Pa
   const name = `${alias}${dialect.identifier(column)}`
   switch (bounds.kind) {
     case 'range':
-      return `${name} >= ${dialect.literal(bounds.lower)} AND ${name} < ${dialect.literal(bounds.upper)}`
+      return `${name} >= ${bound(dialect, bounds.lower)} AND ${name} < ${bound(dialect, bounds.upper)}`
     case 'value':
       return `${name} = ${dialect.literal(bounds.value)}`
     case 'bucket':
@@ -20,6 +20,11 @@ export function partitionPredicate(dialect: Spelling, column: string, bounds: Pa
     case 'null':
       return `${name} IS NULL`
   }
+}
+
+/** A number stands bare: quoted it would take the column's type, which may be too small for a bound beyond its highest value. */
+function bound(dialect: Spelling, text: string): string {
+  return /^-?\d+$/.test(text) ? text : dialect.literal(text)
 }
 
 /** True for rows in any of the partitions. Ranges that touch are one. */

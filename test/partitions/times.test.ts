@@ -295,3 +295,37 @@ test.each(['instant', 'clock', 'day'] as const)(
     expect((await ledger(loading.target, 'loaded')).map(({ key, rows }) => ({ key, rows }))).toEqual(wanted)
   },
 )
+
+test('a row of the hour that comes again after midnight in St. John’s is in a partition, too', async () => {
+  const zone = 'America/St_Johns'
+  await using loading = await startEvents({ days: { unit: 'day', time_zone: zone }, hours: { unit: 'hour', time_zone: zone } })
+  // One minute after midnight the clocks went back to 23:01 of the day before.
+  const last: string[] = []
+  for (const instant of ['2010-11-07 02:30:30+00', '2010-11-07 03:00+00', '2010-11-07 03:45+00']) {
+    await loading.source.run(`TRUNCATE events; INSERT INTO events (id, instant) VALUES (1, '2010-11-06 12:00+00'), (2, '${instant}')`)
+    for (const name of ['days', 'hours']) {
+      const bounds = await boundsOf(loading, name)
+      const [found] = await loading.source.rows(
+        `SELECT count(*) AS n FROM jsonb_to_recordset($1::jsonb) AS p(lower timestamptz, upper timestamptz) WHERE lower <= '${instant}' AND upper > '${instant}'`,
+        [JSON.stringify(bounds)],
+      )
+      last.push(`${name} ${instant}: ${found?.n}`)
+    }
+  }
+  expect(last.filter((one) => !one.endsWith(': 1'))).toEqual([])
+})
+
+test('a row at infinity is not left out in silence', async () => {
+  await using loading = await startEvents({ ending: { unit: 'day' }, given: { unit: 'day', last: '2024-01-02' } })
+  for (const [instant, name, code] of [
+    ['infinity', 'ending', 'unusable-partition'],
+    ['-infinity', 'ending', 'unusable-partition'],
+    ['-infinity', 'given', 'unusable-partition'],
+    ['infinity', 'given', null],
+  ] as const) {
+    await loading.source.run(`TRUNCATE events; INSERT INTO events (id, instant) VALUES (1, '2024-01-01'), (2, '${instant}')`)
+    await using project = await loading.open()
+    const { pipelines } = await project.run(name)
+    expect({ instant, name, code: pipelines[0]?.error?.code ?? null }).toEqual({ instant, name, code })
+  }
+})

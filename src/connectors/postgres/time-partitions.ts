@@ -37,7 +37,8 @@ export interface TimePartition {
 interface Limits {
   readonly first: string
   readonly last: string
-  /** The highest value itself, as SQL, where it is the last row that limits: clocks that go back put it after times that read later. */
+  /** Lowest and highest value as SQL, where rows are the limit: clocks that go back may put one outside of the time that it reads as. */
+  readonly lowest: string | null
   readonly highest: string | null
 }
 
@@ -52,7 +53,7 @@ export interface TimeQuestion {
   readonly most: number
 }
 
-/** In order. Throws `bad-value`, `too-many-partitions`. */
+/** In order. Throws `bad-value`, `too-many-partitions`, `unusable-partition`. */
 export async function timePartitions(question: TimeQuestion): Promise<readonly TimePartition[]> {
   const limits = await findLimits(question)
   if (limits === null) return []
@@ -87,17 +88,22 @@ export function tooMany(expected: number): LoadError {
 
 async function findLimits({ session, by, column, from, where, range }: TimeQuestion): Promise<Limits | null> {
   const given = { first: range.from ?? by.first, last: range.to ?? by.last }
+  const type = column.family === 'instant' ? 'timestamptz' : 'timestamp'
   const seen = async (way: 'min' | 'max'): Promise<string | null> => {
-    const [row] = await session.query(
-      `SELECT ${local(column, by.zone, `${way}(${column.column})`)}::text AS value FROM ${from} WHERE ${where} AND isfinite(${column.column})`,
-    )
-    return row?.['value'] == null ? null : `${literal(row['value'])}::timestamp`
+    const [row] = await session.query(`SELECT ${way}(${column.column})::${type}::text AS value FROM ${from} WHERE ${where}`)
+    if (row?.['value']?.endsWith('infinity') === true)
+      throw new LoadError('unusable-partition', `Column "${column.name}" has values without end (infinity): they lie in no partition.`, {
+        hint: 'Give `first` and `last`, or leave such rows out with `where`.',
+      })
+    return row?.['value'] == null ? null : `${literal(row['value'])}::${type}`
   }
-  const first = given.first === null ? await seen('min') : moment(given.first, by.zone)
-  const last = given.last === null ? await seen('max') : moment(given.last, by.zone)
+  const lowest = given.first === null ? await seen('min') : null
+  const highest = given.last === null ? await seen('max') : null
+  const first = given.first === null ? lowest && local(column, by.zone, lowest) : moment(given.first, by.zone)
+  const last = given.last === null ? highest && local(column, by.zone, highest) : moment(given.last, by.zone)
   if (first === null || last === null) return null
   // `--to` itself is not included: the last partition is the one that holds the moment before it.
-  return { first, last: range.to === null ? last : `(${last} - interval '1 microsecond')` }
+  return { first, last: range.to === null ? last : `(${last} - interval '1 microsecond')`, lowest, highest }
 }
 
 /** Values of the column as local time in the zone; those without zone are meant in it. */
@@ -142,7 +148,7 @@ function earliest(expression: string, zone: string): string {
 const SETTLED = `(SELECT least(now(), (SELECT min(xact_start) FROM pg_stat_activity
   WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_xid IS NOT NULL)) - interval '2 seconds')`
 
-function units({ by, column }: TimeQuestion, { first, last }: Limits): string {
+function units({ by, column }: TimeQuestion, { first, last, lowest, highest }: Limits): string {
   const { step, key } = UNITS[by.unit]
   const zoned = column.family === 'instant'
   const bound = zoned ? earliest('l', by.zone) : 'l'
@@ -152,15 +158,18 @@ function units({ by, column }: TimeQuestion, { first, last }: Limits): string {
       ? (value: string) => `to_char(${value}, 'YYYY-MM-DD')`
       : (value: string) => `to_char(${value}, 'YYYY-MM-DD"T"HH24:MI:SS')`
   const settled = zoned ? SETTLED : `(${SETTLED} AT TIME ZONE ${literal(by.zone)})`
+  const [from, to] = [`date_trunc('${by.unit}', ${first})`, `date_trunc('${by.unit}', ${last})`]
   return `
-    WITH l AS (SELECT generate_series(date_trunc('${by.unit}', ${first}), date_trunc('${by.unit}', ${last}) + interval '${step}', interval '${step}') AS l),
-    b AS (SELECT to_char(l, '${key}') AS key, ${bound} AS lower FROM l),
-    p AS (SELECT key, lower, lead(lower) OVER (ORDER BY lower, key) AS upper FROM b)
-    SELECT key, ${print('lower')} AS lower, ${print('upper')} AS upper, upper <= ${settled} AS closed FROM p WHERE upper IS NOT NULL AND lower < upper ORDER BY lower`
+    WITH l AS (SELECT generate_series(${from} - interval '${step}', ${to} + 2 * interval '${step}', interval '${step}') AS l),
+    b AS (SELECT l, to_char(l, '${key}') AS key, ${bound} AS lower FROM l),
+    p AS (SELECT l, key, lower, lead(lower) OVER (ORDER BY lower, key) AS upper FROM b)
+    SELECT key, ${print('lower')} AS lower, ${print('upper')} AS upper, upper <= ${settled} AS closed FROM p
+    WHERE upper IS NOT NULL AND lower < upper AND ${lowest === null ? `l >= ${from}` : `upper > ${lowest}`} AND ${highest === null ? `l <= ${to}` : `lower <= ${highest}`}
+    ORDER BY lower`
 }
 
 /** Every moment at which the local clock shows a full hour, by quarters of an hour: zones jump by an hour, half an hour, or less. */
-function hours({ by }: TimeQuestion, { first, last }: Limits): string {
+function hours({ by }: TimeQuestion, { first, last, highest }: Limits): string {
   const z = literal(by.zone)
   const print = (value: string): string => `to_char(${value} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')`
   return `
@@ -168,7 +177,7 @@ function hours({ by }: TimeQuestion, { first, last }: Limits): string {
     b AS (SELECT q, q AT TIME ZONE ${z} AS l FROM q WHERE date_trunc('hour', q AT TIME ZONE ${z}) = q AT TIME ZONE ${z}),
     p AS (SELECT to_char(l, '${UNITS.hour.key}') AS key, l, q AS lower, lead(q) OVER (ORDER BY q) AS upper FROM b)
     SELECT key, ${print('lower')} AS lower, ${print('upper')} AS upper, upper <= ${SETTLED} AS closed FROM p
-    WHERE upper IS NOT NULL AND l <= date_trunc('hour', ${last}) ORDER BY lower`
+    WHERE upper IS NOT NULL AND ${highest === null ? `l <= date_trunc('hour', ${last})` : `lower <= ${highest}`} ORDER BY lower`
 }
 
 /** The hour that comes twice when clocks go back: the second one is named with its distance from UTC. */
