@@ -2,6 +2,7 @@ import type { Source } from '../contract/source.ts'
 import type { Target } from '../contract/target.ts'
 import type { Emit } from '../core/event.ts'
 import type { Reach } from './crash-point.ts'
+import type { RunTime } from './run-time.ts'
 
 /** What a run works with. */
 export interface Machinery {
@@ -12,6 +13,8 @@ export interface Machinery {
   readonly runId: string
   readonly reach: Reach
   readonly settings: Settings
+  /** Absent: time passes by itself. */
+  readonly time?: RunTime
 }
 
 export interface Settings {

@@ -4,6 +4,7 @@
 import type { PartitionTarget, PartitionWriter } from '../contract/target.ts'
 import type { Claim } from '../core/ledger.ts'
 import type { PlannedPartition } from '../core/partition-plan.ts'
+import type { RunTime } from './run-time.ts'
 
 export interface Claimed {
   readonly claim: Claim
@@ -17,6 +18,7 @@ export class PartitionQueue {
   readonly #pipeline: string
   readonly #runId: string
   readonly #target: PartitionTarget
+  readonly #time: RunTime
   readonly #planned = new Map<string, PlannedPartition>()
   readonly #pending: string[]
   readonly #elsewhere = new Set<string>()
@@ -28,10 +30,11 @@ export class PartitionQueue {
   readonly othersCommitted: string[] = []
   readonly othersFailed: { key: string; error: string }[] = []
 
-  constructor(pipeline: string, runId: string, target: PartitionTarget, loads: readonly PlannedPartition[]) {
+  constructor(pipeline: string, runId: string, target: PartitionTarget, loads: readonly PlannedPartition[], time: RunTime) {
     this.#pipeline = pipeline
     this.#runId = runId
     this.#target = target
+    this.#time = time
     for (const one of loads) this.#planned.set(one.partition.key, one)
     this.#pending = loads.map(({ partition }) => partition.key)
   }
@@ -76,7 +79,7 @@ export class PartitionQueue {
 
   /** To be tried again, after a pause. */
   giveBack(key: string, seconds: number): void {
-    this.#later.set(key, performance.now() + seconds * 1000)
+    this.#later.set(key, this.#time.now() + seconds)
   }
 
   /** Another run has it. */
@@ -86,7 +89,7 @@ export class PartitionQueue {
 
   #wake(): void {
     for (const [key, when] of this.#later)
-      if (performance.now() >= when) {
+      if (this.#time.now() >= when) {
         this.#later.delete(key)
         this.#pending.unshift(key)
       }

@@ -10,7 +10,7 @@ import { stopIfAsked } from './copy-chunks.ts'
 import { loadPartition, type PartitionOutcome } from './load-partition.ts'
 import type { Machinery } from './machinery.ts'
 import { type Claimed, PartitionQueue } from './partition-queue.ts'
-import { pause } from './pause.ts'
+import { REAL_TIME, type RunTime } from './run-time.ts'
 
 export interface FailedPartition {
   readonly key: string
@@ -37,15 +37,14 @@ const LOOK_AROUND_SECONDS = 0.5
 export async function runWorkers(work: Work): Promise<WorkersEnd> {
   const { plan, target, machinery } = work
   const crew = new Crew(work)
-  const renewal = setInterval(() => {
+  const stopRenewing = (machinery.time ?? REAL_TIME).every(RENEW_SECONDS, () => {
     // One that fails is made up for by the next; a lease that is lost is found out at the commit.
     target.renew(plan.pipeline, machinery.runId).catch(() => {})
-  }, RENEW_SECONDS * 1000)
-  renewal.unref()
+  })
   try {
     await Promise.all(Array.from({ length: plan.workers }, () => crew.work()))
   } finally {
-    clearInterval(renewal)
+    stopRenewing()
   }
   if (crew.fatal !== null) throw crew.fatal
   return { failed: crew.failed, byOthers: crew.queue.othersCommitted.length }
@@ -56,6 +55,7 @@ class Crew {
   readonly failed: FailedPartition[] = []
   fatal: LoadError | null = null
   readonly #work: Work
+  readonly #time: RunTime
   readonly #attempts = new Map<string, number>()
   #lookedAround = 0
   #toldWaiting = 0
@@ -63,7 +63,8 @@ class Crew {
   constructor(work: Work) {
     this.#work = work
     const { plan, target, machinery } = work
-    this.queue = new PartitionQueue(plan.pipeline, machinery.runId, target, plan.loads)
+    this.#time = machinery.time ?? REAL_TIME
+    this.queue = new PartitionQueue(plan.pipeline, machinery.runId, target, plan.loads, this.#time)
   }
 
   /** One worker, with connections of its own. */
@@ -121,8 +122,8 @@ class Crew {
   /** Nothing is free: waits a little, and asks what became of what other runs have. */
   async #lookAround(): Promise<void> {
     const { machinery, plan } = this.#work
-    const now = performance.now()
-    if (now - this.#lookedAround > LOOK_AROUND_SECONDS * 1000) {
+    const now = this.#time.now()
+    if (now - this.#lookedAround > LOOK_AROUND_SECONDS) {
       this.#lookedAround = now
       await this.queue.lookAround()
       for (const { key, error } of this.queue.othersFailed.splice(0))
@@ -132,7 +133,7 @@ class Crew {
         machinery.emit({ kind: 'waiting-for-others', pipeline: plan.pipeline, partitions: elsewhere })
       this.#toldWaiting = elsewhere
     }
-    if (!this.queue.isEmpty) await pause(0.05, machinery.signal)
+    if (!this.queue.isEmpty) await this.#time.pause(0.05, machinery.signal)
   }
 }
 

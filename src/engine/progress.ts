@@ -5,7 +5,7 @@ import type { Plan } from '../core/plan.ts'
 import type { Position } from '../core/position.ts'
 import { stopIfAsked } from './copy-chunks.ts'
 import type { Machinery } from './machinery.ts'
-import { pause } from './pause.ts'
+import { REAL_TIME } from './run-time.ts'
 
 /** What a run has committed so far, over all attempts: remembered only to report it. */
 export interface Progress {
@@ -27,7 +27,7 @@ export interface Progress {
 
 /** Retry is to do it all again, from the first look: nothing else is remembered of the attempt before. */
 export async function withRetries<T>(pipeline: string, machinery: Machinery, attemptOnce: () => Promise<T>): Promise<T> {
-  const { settings, emit, signal } = machinery
+  const { settings, emit, signal, time = REAL_TIME } = machinery
   for (let attempt = 1; ; attempt++) {
     try {
       stopIfAsked(signal)
@@ -38,7 +38,7 @@ export async function withRetries<T>(pipeline: string, machinery: Machinery, att
       if (ERRORS[error.code].retry === 'never' || attempt > settings.retries) throw error
       const waitSeconds = settings.retrySeconds * 2 ** (attempt - 1) * (0.5 + Math.random())
       emit({ kind: 'retrying', pipeline, code: error.code, message: error.message, attempt, waitSeconds })
-      await pause(waitSeconds, signal)
+      await time.pause(waitSeconds, signal)
     }
   }
 }
