@@ -3,7 +3,9 @@
 
 import { LoadError } from '../../core/errors.ts'
 import { type Load, NO_ROWS, type RowCounts } from '../../core/load.ts'
+import { refuseShrinking } from '../../core/shrink.ts'
 import type { Value } from './database.ts'
+import { isInPartition } from './in-partition.ts'
 import type { Cells } from './vectors.ts'
 
 export interface Applied {
@@ -11,7 +13,10 @@ export interface Applied {
   readonly counts: RowCounts
 }
 
-type LoadMeaning = Pick<Load, 'pipeline' | 'strategy' | 'key' | 'keyGuaranteed' | 'newestBy' | 'replaces' | 'rescuedBelow'> & {
+type LoadMeaning = Pick<
+  Load,
+  'pipeline' | 'strategy' | 'key' | 'keyGuaranteed' | 'newestBy' | 'replaces' | 'rescuedBelow' | 'partition'
+> & {
   readonly columns: readonly { readonly name: string }[]
 }
 
@@ -26,6 +31,13 @@ export function applyRows(
   const whole = (row: Cells, old?: Cells): Cells => places.map((place, at) => (place < 0 ? (old?.[at] ?? null) : (row[place] ?? null)))
   if (load.strategy === 'append' || (load.strategy === 'replace' && load.key.length === 0))
     return replaceRows(
+      columns,
+      rows,
+      load,
+      staged.map((row) => whole(row)),
+    )
+  if (load.strategy === 'overwrite-partition')
+    return replacePartition(
       columns,
       rows,
       load,
@@ -57,6 +69,47 @@ function replaceRows(
     rows: [...rows.filter((row) => !isReplaced(row)), ...staged],
     counts: { ...NO_ROWS, inserted: staged.length, deleted: old.length },
   }
+}
+
+/** The rows of the partition give way; `byKey`, also rows under a staged key, wherever they are. */
+function replacePartition(
+  columns: readonly { readonly name: string }[],
+  rows: readonly Cells[],
+  load: LoadMeaning,
+  staged: readonly Cells[],
+): Applied {
+  const { partition } = load
+  if (partition === null) throw new LoadError('bug', 'overwrite-partition without a partition')
+  const place = columns.findIndex(({ name }) => name === partition.column)
+  const others = partition.absent ? rows : rows.filter((row) => !isInPartition(row[place] ?? null, partition.partition.bounds))
+  const keyed = keyIn(columns, load.key)
+  const taken = new Set(partition.byKey ? staged.map(keyed) : [])
+  const kept = taken.size === 0 ? others : others.filter((row) => !taken.has(keyed(row)))
+  refuseShrinking(load, rows.length - others.length, staged.length)
+  return { rows: [...kept, ...staged], counts: { ...NO_ROWS, inserted: staged.length, deleted: rows.length - kept.length } }
+}
+
+/** Throws `duplicate-key` where a key that was built would not be one any more. */
+export function refuseDuplicates(
+  columns: readonly { readonly name: string }[],
+  rows: readonly Cells[],
+  key: readonly string[],
+  table: string,
+): void {
+  if (sharedKeys(columns, rows, key).length > 0) throw new LoadError('duplicate-key', `Rows of table ${table} share a key.`)
+}
+
+/** The rows that share their key with another. */
+export function sharedKeys(
+  columns: readonly { readonly name: string }[],
+  rows: readonly Cells[],
+  key: readonly string[],
+): readonly Cells[] {
+  if (key.length === 0) return []
+  const keyed = keyIn(columns, key)
+  const times = new Map<string | null, number>()
+  for (const row of rows) times.set(keyed(row), (times.get(keyed(row)) ?? 0) + 1)
+  return rows.filter((row) => keyed(row) !== null && (times.get(keyed(row)) ?? 0) > 1)
 }
 
 function scopeOf(columns: readonly { readonly name: string }[], { replaces }: LoadMeaning): (row: Cells) => boolean {

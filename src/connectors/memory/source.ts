@@ -1,11 +1,11 @@
 // A memory table as source, under the same rules as a real server: reads only, one snapshot a slice, nothing seen before it
 // is committed. Its looks are methods of their own, so that tests can blind one of them.
 
-import type { ReadOptions, Source } from '../../contract/source.ts'
+import type { PartitionedTable, PartitionOptions, ReadOptions, Source } from '../../contract/source.ts'
 import type { Chunk } from '../../core/chunk.ts'
 import { LoadError } from '../../core/errors.ts'
 import type { Head, RunRequest } from '../../core/head.ts'
-import { type Pipeline, printSource, type ResolvedPipeline, selectedTable } from '../../core/pipeline.ts'
+import { type Pipeline, printSource, type ResolvedPartitions, type ResolvedPipeline, selectedTable } from '../../core/pipeline.ts'
 import { type Position, watermarkOf } from '../../core/position.ts'
 import type { Slice } from '../../core/slice.ts'
 import type { State } from '../../core/state.ts'
@@ -15,10 +15,8 @@ import { type MemoryDatabase, type MemoryTable, placeOf, type Snapshot, type Ver
 import { divideSlice } from './divide.ts'
 import { type Looks, readHead } from './head.ts'
 import { type Candidate, isInside } from './inside.ts'
-import { type Cells, toChunk } from './vectors.ts'
-
-/** What a value weighs on its way, roughly: chunks are cut by it. */
-const VALUE_BYTES = 16
+import { MemoryPartitionedTable } from './partitioned-table.ts'
+import { readRows } from './read-rows.ts'
 
 export interface MemorySourceOptions {
   /** The role may see other sessions, as with pg_read_all_stats. */
@@ -74,20 +72,22 @@ export class MemorySource implements Source, Looks {
     // A value written to a column that the plan does not know would be passed over, and no one would come back for it.
     if (this.#described.get(pipeline.name) !== this.columnsOf(table))
       throw new LoadError('try-again', `The columns of ${printSource(pipeline)} changed while the load was planned.`)
-    const places = options.columns.map((column) => placeOf(table, column.name))
-    const types = options.columns.map((column) => column.type)
-    const size = Math.max(1, Math.floor(options.chunkBytes / (VALUE_BYTES * places.length)))
-    let rows: Cells[] = []
-    for (const version of table.versions) {
-      if (!this.isRead(pipeline, table, slice, version, snapshot)) continue
-      rows.push(places.map((place) => valueAt(table, version, place)))
-      if (rows.length < size) continue
-      yield toChunk(types, rows)
-      rows = []
-      this.database.interrupt()
-      if (options.signal.aborted) throw new LoadError('stopped', 'The read was stopped.')
-    }
-    if (rows.length > 0) yield toChunk(types, rows)
+    yield* readRows(this.database, table, (version) => this.isRead(pipeline, table, slice, version, snapshot), options)
+  }
+
+  async openPartitions(pipeline: ResolvedPartitions, _table: Table, { shared, within }: PartitionOptions): Promise<PartitionedTable> {
+    const table = this.tableOf(pipeline)
+    return new MemoryPartitionedTable({
+      database: this.database,
+      pipeline,
+      table,
+      shared,
+      planned: this.#described.get(pipeline.name) ?? this.columnsOf(table),
+      columnsOf: (now) => this.columnsOf(now),
+      snapshot: () => this.snapshot(),
+      settledBefore: () => this.settledBefore(),
+      counts: (version) => within === null || isInside(within.range, candidate(within.pipeline, table, version), this.isChanged),
+    })
   }
 
   isRead(pipeline: ResolvedPipeline, table: MemoryTable, slice: Slice, version: Version, snapshot: Snapshot): boolean {
@@ -124,6 +124,15 @@ export class MemorySource implements Source, Looks {
   activity(): readonly bigint[] {
     this.database.interrupt()
     return [...this.database.unfinished].flatMap(({ state, start }) => (state === 'open' ? [start] : []))
+  }
+
+  /** Transactions that write rows of an earlier time have all ended. The clock is read before they are looked at. */
+  settledBefore(): bigint {
+    const now = this.now()
+    this.database.interrupt()
+    let settled = now
+    for (const { start } of this.database.unfinished) if (start < settled) settled = start
+    return settled - this.marginMicros
   }
 
   preparedWriters(pipeline: ResolvedPipeline): number {

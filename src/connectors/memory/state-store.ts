@@ -1,7 +1,8 @@
-// What a memory target holds: tables, states and history. A commit is one assignment of all three: readers see either what
-// was before or what is after.
+// What a memory target holds: tables, states, history and ledgers. A commit is one assignment of all of them: readers see either
+// what was before or what is after.
 
 import { LoadError } from '../../core/errors.ts'
+import type { LedgerRow } from '../../core/ledger.ts'
 import type { Load, RowCounts } from '../../core/load.ts'
 import type { HistoryRow, State, StateRow } from '../../core/state.ts'
 import type { Table } from '../../core/table.ts'
@@ -10,6 +11,13 @@ import type { Cells } from './vectors.ts'
 export interface TargetTable {
   readonly table: Table
   readonly rows: readonly Cells[]
+  /** Columns of the key that was built for partitions: rows that share it are refused. Empty: there is none. */
+  readonly unique: readonly string[]
+}
+
+export interface LedgerEntry extends Omit<LedgerRow, 'abandoned'> {
+  /** By the clock of the target; null while nobody has it. */
+  readonly leaseUntil: bigint | null
 }
 
 export interface Contents {
@@ -17,9 +25,17 @@ export interface Contents {
   readonly states: ReadonlyMap<string, StateRow>
   /** Newest first. */
   readonly history: readonly (HistoryRow & { readonly pipeline: string })[]
+  /** By pipeline, and then by partition. */
+  readonly ledgers: ReadonlyMap<string, ReadonlyMap<string, LedgerEntry>>
 }
 
-export const EMPTY_CONTENTS: Contents = { tables: new Map(), states: new Map(), history: [] }
+/** What holds the contents, and the clock by which leases end. */
+export interface Holder {
+  contents: Contents
+  readonly clock: bigint
+}
+
+export const EMPTY_CONTENTS: Contents = { tables: new Map(), states: new Map(), history: [], ledgers: new Map() }
 
 /** Throws `state-conflict` unless the state is still `from`. */
 export function refuseMovedState(contents: Contents, from: State | null, pipeline: string): void {

@@ -5,20 +5,22 @@ import type { Chunk } from '../../core/chunk.ts'
 import { LoadError } from '../../core/errors.ts'
 import { invariant } from '../../core/invariant.ts'
 import type { Load, RowCounts } from '../../core/load.ts'
-import { compareTypes, type SchemaChange } from '../../core/schema-change.ts'
+import { compareTypes } from '../../core/schema-change.ts'
 import type { Settlement } from '../../core/settlement.ts'
 import type { HistoryRow, State, StateRow } from '../../core/state.ts'
 import { type Column, printTableName, type Table, type TableName } from '../../core/table.ts'
-import { applyRows } from './apply.ts'
-import type { Value } from './database.ts'
-import { advanceState, type Contents, EMPTY_CONTENTS, refuseMovedState, type TargetTable } from './state-store.ts'
+import { applyRows, refuseDuplicates } from './apply.ts'
+import { settled } from './ledger.ts'
+import { MemoryPartitions } from './partition-target.ts'
+import { advanceState, type Contents, EMPTY_CONTENTS, refuseMovedState } from './state-store.ts'
+import { changedTable } from './table-changes.ts'
 import { type Cells, toRows } from './vectors.ts'
 
 const NO_CELLS: readonly Cells[] = []
 
 export class MemoryTarget implements Target {
   readonly formats = ['columns'] as const
-  readonly strategies = ['append', 'merge', 'delete-insert', 'replace'] as const
+  readonly strategies = ['append', 'merge', 'delete-insert', 'overwrite-partition', 'replace'] as const
   readonly atomic = true
   readonly types = {
     targetColumn: ({ name, type, nullable, native, backfill }: Column): Column => ({
@@ -32,6 +34,9 @@ export class MemoryTarget implements Target {
   }
   /** All there is; replaced as a whole by a commit. */
   contents: Contents = EMPTY_CONTENTS
+  /** Microseconds from 1970-01-01; stands still unless it is moved. */
+  clock = 1_700_000_000_000_000n
+  readonly partitions = new MemoryPartitions(this, (load) => this.begin(load))
 
   async describe(name: TableName): Promise<Table | null> {
     return this.contents.tables.get(printTableName(name))?.table ?? null
@@ -79,54 +84,42 @@ class MemoryStage implements Stage {
   }
 
   async commit(settlement: Settlement, rowsRead: number): Promise<RowCounts> {
-    invariant(settlement.kind === 'state', 'memory has no ledger')
-    const { from, to } = settlement
+    if (this.#staged.length !== rowsRead) throw new LoadError('short-read', `${rowsRead} rows were read, ${this.#staged.length} written.`)
+    return settlement.kind === 'state' ? this.#commitState(settlement, rowsRead) : this.#commitPartition(settlement, rowsRead)
+  }
+
+  #commitState({ from, to }: Extract<Settlement, { kind: 'state' }>, rowsRead: number): RowCounts {
     const load = this.#load
-    const staged = this.#staged
-    if (staged.length !== rowsRead) throw new LoadError('short-read', `${rowsRead} rows were read, ${staged.length} written.`)
-    refuseMovedState(this.#target.contents, from, to.pipeline)
+    const { contents } = this.#target
+    refuseMovedState(contents, from, to.pipeline)
     const name = printTableName(load.table.name)
-    const old = changedTable(this.#target.contents.tables.get(name) ?? null, load.changes)
+    const old = changedTable(contents.tables.get(name) ?? null, load.changes)
     // Moving a watermark by hand needs no table.
-    if (old === null && staged.length === 0) {
-      this.#target.contents = advanceState(this.#target.contents, from, to, load, 0, applyRows([], [], load, []).counts)
+    if (old === null && this.#staged.length === 0) {
+      this.#target.contents = advanceState(contents, from, to, load, 0, applyRows([], [], load, []).counts)
       return applyRows([], [], load, []).counts
     }
     if (old === null) throw new LoadError('target-missing', `There is no table ${name}.`)
-    const { rows, counts } = applyRows(old.table.columns, old.rows, load, staged)
-    const tables = new Map(this.#target.contents.tables).set(name, { table: old.table, rows })
-    this.#target.contents = advanceState({ ...this.#target.contents, tables }, from, to, load, rowsRead, counts)
+    const { rows, counts } = applyRows(old.table.columns, old.rows, load, this.#staged)
+    const tables = new Map(contents.tables).set(name, { ...old, rows })
+    this.#target.contents = advanceState({ ...contents, tables }, from, to, load, rowsRead, counts)
+    return counts
+  }
+
+  #commitPartition({ claim, checksum, closed }: Extract<Settlement, { kind: 'partition' }>, rowsRead: number): RowCounts {
+    const load = this.#load
+    const { contents, clock } = this.#target
+    const name = printTableName(load.table.name)
+    const old = contents.tables.get(name)
+    if (old === undefined) throw new LoadError('target-missing', `There is no table ${name}.`)
+    const { rows, counts } = applyRows(old.table.columns, old.rows, load, this.#staged)
+    refuseDuplicates(old.table.columns, rows, old.unique, name)
+    const tables = new Map(contents.tables).set(name, { ...old, rows })
+    this.#target.contents = settled({ ...contents, tables }, claim, { rows: rowsRead, checksum, closed }, clock)
     return counts
   }
 
   async abort(): Promise<void> {
     this.#staged = []
   }
-}
-
-/** Throws `target-failed` for a table that is made twice. */
-function changedTable(old: TargetTable | null, changes: readonly SchemaChange[]): TargetTable | null {
-  let now = old
-  for (const change of changes) {
-    if (change.kind === 'create-table') {
-      if (now !== null) throw new LoadError('target-failed', `Table ${printTableName(change.table.name)} is there already.`)
-      now = { table: { ...change.table, identity: `memory target ${printTableName(change.table.name)}` }, rows: [] }
-    } else if (now === null) throw new LoadError('target-missing', `There is no table ${printTableName(change.table)}.`)
-    else if (change.kind === 'widen-column')
-      now = {
-        ...now,
-        table: { ...now.table, columns: now.table.columns.map((column) => (column.name === change.column.name ? change.column : column)) },
-      }
-    else {
-      // The source's older rows show the column's default without having been changed; the target's do the same.
-      const shown = backfillOf(change.column)
-      now = { table: { ...now.table, columns: [...now.table.columns, change.column] }, rows: now.rows.map((row) => [...row, shown]) }
-    }
-  }
-  return now
-}
-
-function backfillOf({ type, backfill }: Column): Value {
-  if (backfill === null || backfill === undefined) return null
-  return type.kind === 'text' ? backfill : BigInt(backfill)
 }
