@@ -3,15 +3,44 @@
 
 import { LoadError } from '../../core/errors.ts'
 import { type Load, NO_ROWS, type RowCounts } from '../../core/load.ts'
+import { refuseShrinking } from '../../core/shrink.ts'
 import { type Apply, applyStatements, countRescued, dropDuplicates } from '../../sql/apply.ts'
 import { identifier } from '../../sql/quote.ts'
 import type { Connection } from './database.ts'
-import { DUCKDB } from './dialect.ts'
+import { DUCKDB, tableIdentifier } from './dialect.ts'
+import { partitionCondition } from './partition-condition.ts'
 
 /** Rows went straight into the table: one that nobody else sees yet, or one that only grows. */
 export async function settleDirect(connection: Connection, load: Load, table: string, rows: number): Promise<RowCounts> {
-  const deduplicated = load.strategy === 'append' ? 0 : await keepNewest(connection, load, table)
+  const keepsAll = load.strategy === 'append' || load.strategy === 'overwrite-partition'
+  const deduplicated = keepsAll ? 0 : await keepNewest(connection, load, table)
   return { ...NO_ROWS, inserted: rows - deduplicated, deduplicated }
+}
+
+/** What makes the staged rows the partition's only ones: its rows go, and rows under a staged key wherever they are. */
+export function replaceStatements(
+  load: Load,
+  stage: string,
+): { readonly clear: string; readonly unmove: string | null; readonly insert: string } {
+  const { partition, key, table, columns } = load
+  const target = tableIdentifier(table.name)
+  const where = partition === null ? 'true' : partitionCondition(table, partition.column, partition.partition.bounds)
+  const names = columns.map((column) => identifier(column.name)).join(', ')
+  return {
+    clear: `DELETE FROM ${target} WHERE ${where}`,
+    // No primary key would tell that a row has come here from another partition.
+    unmove: key.length === 0 ? null : `DELETE FROM ${target} AS t WHERE EXISTS (SELECT 1 FROM ${stage} AS s WHERE ${sameKey(load)})`,
+    insert: `INSERT INTO ${target} (${names}) SELECT ${names} FROM ${stage}`,
+  }
+}
+
+/** Throws `partition-shrank`. */
+export async function replacePartition(connection: Connection, load: Load, stage: string, rows: number): Promise<RowCounts> {
+  const { clear, unmove, insert } = replaceStatements(load, stage)
+  const replaced = await connection.run(clear)
+  refuseShrinking(load, replaced, rows)
+  const moved = unmove === null || rows === 0 ? 0 : await connection.run(unmove)
+  return { ...NO_ROWS, inserted: await connection.run(insert), deleted: replaced + moved }
 }
 
 /** Rows are in `stage`, and the table is as `load.table` says. */

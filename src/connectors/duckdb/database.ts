@@ -48,6 +48,8 @@ export class Database {
   #feeds = 0
   #openFeeds = 0
   #broken: unknown = null
+  #commits: Promise<unknown> = Promise.resolve()
+  #claims: Promise<unknown> = Promise.resolve()
   readonly #free: Promise<void> | undefined
 
   /** `free`: until then an earlier opening has the file, and two at once in one process would overwrite each other. */
@@ -72,6 +74,20 @@ export class Database {
       this.#worker.postMessage({ id, request }, transfer as never)
       ring(this.#shared)
     })
+  }
+
+  /** Whatever commits partitions here does so one after the other, whichever connection it has. */
+  alone<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#commits.then(work)
+    this.#commits = done.catch(() => undefined)
+    return done
+  }
+
+  /** Short statements about partitions, one after the other, also while a commit goes on. */
+  inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#claims.then(work)
+    this.#claims = done.catch(() => undefined)
+    return done
   }
 
   async connect(): Promise<Connection> {

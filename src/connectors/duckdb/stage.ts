@@ -1,7 +1,7 @@
-// One slice on its way into DuckDB. Two ways in:
-// - direct: rows go into the target table inside the transaction that will commit them (a new table, or append);
+// One slice or partition on its way into DuckDB. Two ways in:
+// - direct: rows go into the target table inside the transaction that will commit them (a new table or partition, or append);
 // - staged: rows go into a temporary table of this connection; the transaction begins at `commit`.
-// Either way one connection, and one transaction for rows, schema changes, position and history.
+// Either way one connection, and one transaction for rows, schema changes and what is remembered of them.
 
 import type { Stage } from '../../contract/target.ts'
 import type { Chunk } from '../../core/chunk.ts'
@@ -10,13 +10,16 @@ import { invariant } from '../../core/invariant.ts'
 import type { Load, RowCounts } from '../../core/load.ts'
 import type { Settlement } from '../../core/settlement.ts'
 import { encodeColumns } from '../../formats/pg-copy-binary.ts'
+import { lostClaim } from '../../sql/ledger-table.ts'
 import { identifier } from '../../sql/quote.ts'
-import { applyStage, settleDirect } from './apply.ts'
+import { applyStage, replacePartition, settleDirect } from './apply.ts'
 import type { Connection, Database, Feed } from './database.ts'
 import { schemaStatements, tableIdentifier } from './dialect.ts'
+import type { Ledger } from './ledger.ts'
 import { asConflict, type StateStore } from './state-store.ts'
 
 const STAGE = 'temp."_tidemark_stage"'
+const DROP_STAGE = `DROP TABLE IF EXISTS ${STAGE}`
 
 /** How much memory DuckDB may use in the two phases of a load, as it writes it. */
 export interface MemoryLimits {
@@ -24,36 +27,61 @@ export interface MemoryLimits {
   readonly applying: string
 }
 
-/** Makes ready for the rows of the load. */
+/** Makes ready for the rows of a slice. */
 export async function beginStage(database: Database, store: StateStore, load: Load, memory: MemoryLimits): Promise<Stage> {
   const connection = await database.connect()
   try {
     await limitMemory(connection, memory.feeding)
     await store.prepare(connection)
     for (const change of load.changes) if (change.kind === 'create-table') await createSchema(connection, change.table.name.schema)
-    const direct = goesStraightIn(load) && (await beginDirect(connection, load))
-    if (!direct) await createStage(connection, load)
-    const feed = await connection.feed(
-      direct ? tableIdentifier(load.table.name) : STAGE,
-      load.columns.map((column) => column.name),
-    )
-    return new DuckdbStage(connection, feed, load, store, direct, memory)
+    const [feed, direct] = await openFeed(connection, load)
+    return new DuckdbStage({ database, connection, lent: false, feed, load, store, ledger: null, direct, applying: memory.applying })
   } catch (thrown) {
     await connection.close().catch(() => undefined)
     throw thrown
   }
 }
 
+/** Makes ready for the rows of a partition, on a connection that goes on to the next one. */
+export async function beginPartition(
+  database: Database,
+  connection: Connection,
+  load: Load,
+  store: StateStore,
+  ledger: Ledger,
+): Promise<Stage> {
+  const { replaceBy } = load.partition ?? { replaceBy: 'delete' }
+  if (replaceBy !== 'delete')
+    throw new LoadError('unusable-partition', `A DuckDB table has no partitions of its own, which replace_by: ${replaceBy} needs.`, {
+      hint: 'Use `replace_by: delete`.',
+    })
+  try {
+    const [feed, direct] = await openFeed(connection, load)
+    return new DuckdbStage({ database, connection, lent: true, feed, load, store, ledger, direct, applying: null })
+  } catch (thrown) {
+    await clear(connection)
+    throw thrown
+  }
+}
+
+async function openFeed(connection: Connection, load: Load): Promise<readonly [feed: Feed, direct: boolean]> {
+  const direct = goesStraightIn(load) && (await beginDirect(connection, load))
+  if (!direct) await createStage(connection, load)
+  const names = load.columns.map((column) => column.name)
+  return [await connection.feed(direct ? tableIdentifier(load.table.name) : STAGE, names), direct]
+}
+
 /** Lowering it fails while more is in use, by a load beside this one: then it stays. */
-async function limitMemory(connection: Connection, limit: string): Promise<void> {
+export async function limitMemory(connection: Connection, limit: string): Promise<void> {
   await connection.run(`SET GLOBAL memory_limit = '${limit.replaceAll("'", '')}'`).catch(() => 0)
 }
 
-function goesStraightIn(load: Load): boolean {
+export function goesStraightIn(load: Load): boolean {
+  if (load.strategy === 'overwrite-partition') return load.partition?.absent === true
   return load.creates || (load.strategy === 'append' && load.replaces === null)
 }
 
-async function createSchema(connection: Connection, schema: string | null): Promise<void> {
+export async function createSchema(connection: Connection, schema: string | null): Promise<void> {
   if (schema !== null) await connection.run(`CREATE SCHEMA IF NOT EXISTS ${identifier(schema)}`)
 }
 
@@ -79,80 +107,140 @@ async function changeSchema(connection: Connection, load: Load): Promise<void> {
   for (const change of load.changes) for (const statement of schemaStatements(change)) await connection.run(statement)
 }
 
-class DuckdbStage implements Stage {
-  readonly #connection: Connection
-  readonly #feed: Feed
-  readonly #load: Load
-  readonly #store: StateStore
-  readonly #direct: boolean
-  readonly #memory: MemoryLimits
-  readonly #begun = performance.now()
+/** Nothing of a load that failed stays with the connection. */
+async function clear(connection: Connection): Promise<void> {
+  // Fails where no transaction is open, which is as good.
+  await connection.run('ROLLBACK').catch(() => undefined)
+  await connection.run(DROP_STAGE).catch(() => undefined)
+}
 
-  constructor(connection: Connection, feed: Feed, load: Load, store: StateStore, direct: boolean, memory: MemoryLimits) {
-    this.#connection = connection
-    this.#feed = feed
-    this.#load = load
-    this.#store = store
-    this.#direct = direct
-    this.#memory = memory
+interface Parts {
+  readonly database: Database
+  readonly connection: Connection
+  /** The connection is someone else's to close. */
+  readonly lent: boolean
+  readonly feed: Feed
+  readonly load: Load
+  readonly store: StateStore
+  readonly ledger: Ledger | null
+  readonly direct: boolean
+  /** Memory for the statements of the commit; null: as it is. */
+  readonly applying: string | null
+}
+
+class DuckdbStage implements Stage {
+  readonly #parts: Parts
+  readonly #begun = performance.now()
+  #committing: Promise<unknown> | null = null
+  #aborted = false
+
+  constructor(parts: Parts) {
+    this.#parts = parts
   }
 
   async write(chunk: Chunk): Promise<void> {
     try {
-      await this.#feed.write(chunk.format === 'columns' ? encodeColumns(chunk) : chunk.bytes)
+      await this.#parts.feed.write(chunk.format === 'columns' ? encodeColumns(chunk) : chunk.bytes)
     } catch (thrown) {
       throw this.#named(thrown)
     }
   }
 
-  async commit(settlement: Settlement, rowsRead: number): Promise<RowCounts> {
-    invariant(settlement.kind === 'state', 'DuckDB has no ledger')
-    const { from, to } = settlement
-    const connection = this.#connection
-    const load = this.#load
+  commit(settlement: Settlement, rowsRead: number): Promise<RowCounts> {
+    const commit = this.#commit(settlement, rowsRead)
+    this.#committing = commit.catch(() => undefined)
+    return commit
+  }
+
+  async #commit(settlement: Settlement, rowsRead: number): Promise<RowCounts> {
+    const { feed, database } = this.#parts
     try {
-      const rows = await this.#feed.drain()
+      const rows = await feed.drain()
       if (rows !== rowsRead) throw new LoadError('short-read', `${rowsRead} rows were read, but ${rows} arrived in the target.`)
-      await limitMemory(connection, this.#memory.applying)
-      if (!this.#direct) await connection.run('BEGIN TRANSACTION')
-      // The fence comes before the work: a run that lost finds out at once.
-      await this.#store.advance(connection, from, to, load.runId)
-      const table = tableIdentifier(load.table.name)
-      if (!this.#direct) await changeSchema(connection, load)
-      const counts = this.#direct
-        ? await settleDirect(connection, load, table, rows)
-        : await applyStage(connection, load, STAGE, table, rows)
-      const seconds = (performance.now() - this.#begun) / 1000
-      await this.#store.record(connection, from, to, rowsRead, counts, load, seconds)
-      await connection.run('COMMIT').catch((thrown) => {
-        throw asConflict(thrown, load.pipeline)
-      })
+      const counts =
+        settlement.kind === 'state'
+          ? await this.#commitSlice(settlement, rows)
+          : await database.alone(() => this.#commitPartition(settlement, rows))
       await this.#release()
       return counts
     } catch (thrown) {
-      await this.abort()
+      await this.#cleanUp()
       throw this.#named(thrown)
     }
   }
 
+  async #commitSlice({ from, to }: Settlement & { kind: 'state' }, rows: number): Promise<RowCounts> {
+    const { connection, load, store, direct, applying } = this.#parts
+    if (applying !== null) await limitMemory(connection, applying)
+    if (!direct) await connection.run('BEGIN TRANSACTION')
+    // The fence comes before the work: a run that lost finds out at once.
+    await store.advance(connection, from, to, load.runId)
+    if (!direct) await changeSchema(connection, load)
+    const counts = await this.#apply(rows)
+    await store.record(connection, from, to, rows, counts, load, (performance.now() - this.#begun) / 1000)
+    this.#goOn()
+    await connection.run('COMMIT').catch((thrown) => {
+      throw asConflict(thrown, load.pipeline)
+    })
+    return counts
+  }
+
+  async #commitPartition({ claim, checksum, closed }: Settlement & { kind: 'partition' }, rows: number): Promise<RowCounts> {
+    const { connection, ledger, direct } = this.#parts
+    invariant(ledger !== null, 'a partition is committed without a ledger')
+    this.#goOn()
+    if (!direct) await connection.run('BEGIN TRANSACTION')
+    try {
+      await ledger.settle(connection, claim, rows, checksum, closed)
+      const counts = await this.#apply(rows)
+      this.#goOn()
+      await connection.run('COMMIT')
+      return counts
+    } catch (thrown) {
+      if (!(thrown instanceof LoadError) || thrown.code !== 'try-again') throw thrown
+      await connection.run('ROLLBACK').catch(() => undefined)
+      throw (await ledger.isOwn(connection, claim)) ? thrown : lostClaim(claim)
+    }
+  }
+
+  #apply(rows: number): Promise<RowCounts> {
+    const { connection, load, direct } = this.#parts
+    const table = tableIdentifier(load.table.name)
+    if (direct) return settleDirect(connection, load, table, rows)
+    if (load.strategy === 'overwrite-partition') return replacePartition(connection, load, STAGE, rows)
+    return applyStage(connection, load, STAGE, table, rows)
+  }
+
+  /** An interruption that met no statement has no effect of its own. */
+  #goOn(): void {
+    if (this.#aborted) throw new LoadError('stopped', 'The load was stopped.')
+  }
+
+  /** A commit under way ends by itself, one way or the other: a ROLLBACK between its statements would let the rest stand alone. */
   async abort(): Promise<void> {
-    await this.#connection.interrupt().catch(() => undefined)
-    await this.#feed.close().catch(() => undefined)
-    // Fails where no transaction is open, which is as good.
-    await this.#connection.run('ROLLBACK').catch(() => undefined)
-    await this.#connection.close().catch(() => undefined)
+    this.#aborted = true
+    await this.#parts.connection.interrupt().catch(() => undefined)
+    await (this.#committing ?? this.#cleanUp())
+  }
+
+  async #cleanUp(): Promise<void> {
+    const { connection, feed, lent } = this.#parts
+    await feed.close().catch(() => undefined)
+    await clear(connection)
+    if (!lent) await connection.close().catch(() => undefined)
   }
 
   async #release(): Promise<void> {
-    await this.#feed.close()
-    await this.#connection.run('DROP TABLE IF EXISTS temp."_tidemark_stage"')
-    await this.#connection.close()
+    const { connection, feed, lent } = this.#parts
+    await feed.close()
+    await connection.run(DROP_STAGE)
+    if (!lent) await connection.close()
   }
 
   /** A NULL in a key column is refused by the table that was made for it before it could be counted. */
   #named(thrown: unknown): unknown {
     if (!(thrown instanceof LoadError) || thrown.code !== 'constraint-violated') return thrown
-    const key = this.#load.key.find((name) => thrown.message.includes(`.${name} `))
+    const key = this.#parts.load.key.find((name) => thrown.message.includes(`.${name} `))
     if (key === undefined) return thrown
     return new LoadError('null-key', `Rows have NULL in key column "${key}".`, { cause: thrown })
   }

@@ -100,7 +100,7 @@ export class StateStore {
     to: State,
     rowsRead: number,
     rows: RowCounts,
-    load: Load,
+    load: Pick<Load, 'runId' | 'cause'>,
     seconds: number,
   ): Promise<void> {
     await connection.run(this.#sql.count, [to.pipeline, movedRows(rows), load.runId])

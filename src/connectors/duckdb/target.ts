@@ -8,10 +8,12 @@ import type { Load } from '../../core/load.ts'
 import type { HistoryRow, State, StateRow } from '../../core/state.ts'
 import type { Table, TableName } from '../../core/table.ts'
 import { applyStatements, dropDuplicates } from '../../sql/apply.ts'
+import { replaceStatements } from './apply.ts'
 import { type Connection, type Database, openDatabase } from './database.ts'
 import { describeTable } from './describe.ts'
 import { DUCKDB, schemaStatements } from './dialect.ts'
-import { beginStage, type MemoryLimits } from './stage.ts'
+import { DuckdbPartitions } from './partition-target.ts'
+import { beginStage, goesStraightIn, type MemoryLimits } from './stage.ts'
 import { StateStore } from './state-store.ts'
 import { duckdbTypes } from './type-rules.ts'
 
@@ -45,17 +47,20 @@ export function duckdbTarget(config: DuckdbConfig): Target {
 
 class DuckdbTarget implements Target {
   readonly formats = ['pg-copy-binary', 'columns'] as const
-  readonly strategies = ['append', 'merge', 'delete-insert', 'replace'] as const
+  readonly strategies = ['append', 'merge', 'delete-insert', 'overwrite-partition', 'replace'] as const
   readonly atomic = true
   readonly types = duckdbTypes
   readonly #config: DuckdbConfig
   readonly #store: StateStore
+  readonly partitions: DuckdbPartitions
   #database: Database | null = null
   #connection: Promise<Connection> | null = null
 
   constructor(config: DuckdbConfig) {
     this.#config = config
     this.#store = new StateStore(config.stateSchema)
+    const ends = { path: config.path, memory: this.#memory.applying, open: () => this.#open(), existing: () => this.#existing() }
+    this.partitions = new DuckdbPartitions(ends, this.#store, config.stateSchema)
   }
 
   async describe(table: TableName): Promise<Table | null> {
@@ -84,21 +89,19 @@ class DuckdbTarget implements Target {
 
   explain(load: Load): readonly string[] {
     const stage = '"_tidemark_stage"'
-    const direct = load.creates || (load.strategy === 'append' && load.replaces === null)
+    const direct = goesStraightIn(load)
     const ddl = load.changes.flatMap(schemaStatements)
     const into = direct ? DUCKDB.table(load.table.name) : stage
-    const dedupe = load.strategy === 'append' || load.keyGuaranteed || load.key.length === 0 ? [] : [dropDuplicates(DUCKDB, load, into)]
-    if (direct) return [...ddl, ...dedupe]
-    const apply = applyStatements(DUCKDB, load, stage)
-    if (load.strategy === 'append' || load.key.length === 0) return [...ddl, apply.deleteAll, apply.insertAll]
-    const changed = load.strategy === 'delete-insert' ? apply.deleteChanged : apply.updateChanged
-    const missing = load.strategy === 'replace' ? [apply.deleteMissing] : []
-    return [...ddl, ...dedupe, ...missing, ...(changed === null ? [] : [changed]), apply.insertMissing]
+    const keepsAll = load.strategy === 'append' || load.strategy === 'overwrite-partition' || load.keyGuaranteed || load.key.length === 0
+    const dedupe = keepsAll ? [] : [dropDuplicates(DUCKDB, load, into)]
+    const settle = load.partition === null ? [] : [this.partitions.settleStatement]
+    return [...ddl, ...dedupe, ...settle, ...(direct ? [] : applying(load, stage))]
   }
 
   async close(): Promise<void> {
     const database = this.#database
     this.#database = null
+    await this.partitions.close()
     if (database === null) return
     await (await this.#connection?.catch(() => null))?.close()
     this.#connection = null
@@ -135,4 +138,17 @@ class DuckdbTarget implements Target {
       throw thrown
     }
   }
+}
+
+/** What brings staged rows into their table. */
+function applying(load: Load, stage: string): readonly string[] {
+  if (load.strategy === 'overwrite-partition') {
+    const { clear, unmove, insert } = replaceStatements(load, stage)
+    return [clear, ...(unmove === null ? [] : [unmove]), insert]
+  }
+  const apply = applyStatements(DUCKDB, load, stage)
+  if (load.strategy === 'append' || load.key.length === 0) return [apply.deleteAll, apply.insertAll]
+  const changed = load.strategy === 'delete-insert' ? apply.deleteChanged : apply.updateChanged
+  const missing = load.strategy === 'replace' ? [apply.deleteMissing] : []
+  return [...missing, ...(changed === null ? [] : [changed]), apply.insertMissing]
 }

@@ -1,0 +1,219 @@
+// Partitions into DuckDB: a ledger, and connections side by side that fill one partition each. Staging runs in parallel; what replaces
+// rows is committed one partition after the other, so that no two transactions bring one key without seeing each other.
+
+import type { Ended, Ending, LedgerFilter, PartitionTarget, PartitionWriter, Preparation, Stage } from '../../contract/target.ts'
+import { LoadError } from '../../core/errors.ts'
+import { type Claim, type LedgerRow, type LedgerSummary, NO_PARTITIONS } from '../../core/ledger.ts'
+import { addCounts, type Load, NO_ROWS } from '../../core/load.ts'
+import { type Position, tableInMaking } from '../../core/position.ts'
+import type { State } from '../../core/state.ts'
+import { collidingPartitions } from './colliding-partitions.ts'
+import type { Connection, Database } from './database.ts'
+import { describeTable } from './describe.ts'
+import { schemaStatements, tableIdentifier } from './dialect.ts'
+import { Ledger } from './ledger.ts'
+import { noteAlive, noteEnded } from './live-runs.ts'
+import { insideCondition } from './partition-condition.ts'
+import { beginPartition, createSchema, limitMemory } from './stage.ts'
+import type { StateStore } from './state-store.ts'
+
+export interface DuckdbEnds {
+  readonly path: string
+  /** How much memory DuckDB may use, as it writes it. */
+  readonly memory: string
+  /** Opens, and makes, the file. */
+  open(): Database
+  /** A connection for looking; null where there is no file yet. */
+  existing(): Promise<Connection | null>
+}
+
+export class DuckdbPartitions implements PartitionTarget {
+  readonly #ends: DuckdbEnds
+  readonly #store: StateStore
+  readonly #ledger: Ledger
+  /** Runs that this target has kept alive. */
+  readonly #runs = new Map<string, string>()
+
+  constructor(ends: DuckdbEnds, store: StateStore, schema: string | null) {
+    this.#ends = ends
+    this.#store = store
+    this.#ledger = new Ledger(schema)
+  }
+
+  /** For people to read. */
+  get settleStatement(): string {
+    return this.#ledger.settleStatement
+  }
+
+  async readLedger(pipeline: string, filter?: LedgerFilter): Promise<readonly LedgerRow[]> {
+    const connection = await this.#ends.existing()
+    return connection === null ? [] : this.#ledger.read(connection, pipeline, filter)
+  }
+
+  async summarize(pipeline: string): Promise<LedgerSummary> {
+    const connection = await this.#ends.existing()
+    return connection === null ? NO_PARTITIONS : this.#ledger.summarize(connection, pipeline)
+  }
+
+  async prepare(preparation: Preparation): Promise<State> {
+    this.#alive(preparation.first.pipeline, preparation.runId)
+    return this.#alone(async (connection) => {
+      await this.#store.prepare(connection)
+      await this.#ledger.make(connection)
+      for (const change of preparation.changes) if (change.kind === 'create-table') await createSchema(connection, change.table.name.schema)
+      return inTransaction(connection, async () => {
+        const state = await this.#enterState(connection, preparation)
+        await this.#ledger.enter(connection, preparation)
+        return state
+      })
+    })
+  }
+
+  /** Nobody else prepares now: what another run has prepared meanwhile is found here, and looked at again. */
+  async #enterState(connection: Connection, { from, first, runId, changes, forget }: Preparation): Promise<State> {
+    const now = await this.#store.read(connection, first.pipeline)
+    if ((now === null) !== (from === null))
+      throw new LoadError('try-again', `Another run of pipeline ${first.pipeline} prepared its partitions at the same time.`)
+    let position = now?.position ?? first.position
+    for (const change of changes) {
+      for (const statement of schemaStatements(change)) await connection.run(statement)
+      if (change.kind !== 'create-table') continue
+      const made = await describeTable(connection, this.#ends.path, change.table.name)
+      if (made !== null) position = inMaking(first.position, made.identity)
+    }
+    const creates = changes.some(({ kind }) => kind === 'create-table')
+    // What an earlier definition has put there can't be told from what is to come.
+    if (forget && !creates) position = first.position
+    const to: State = { ...first, position, epoch: (now?.epoch ?? 0n) + (now === null ? 0n : 1n) }
+    if (now === null || creates || forget) await this.#store.advance(connection, now, to, runId)
+    else return now
+    return to
+  }
+
+  async openWriter(): Promise<PartitionWriter> {
+    const database = this.#ends.open()
+    const connection = await database.connect()
+    await limitMemory(connection, this.#ends.memory)
+    return new Writer(database, connection, this.#store, this.#ledger, (pipeline, runId) => this.#alive(pipeline, runId))
+  }
+
+  async renew(pipeline: string, runId: string): Promise<void> {
+    this.#alive(pipeline, runId)
+  }
+
+  #alive(pipeline: string, runId: string): void {
+    this.#runs.set(runId, pipeline)
+    noteAlive(pipeline, runId)
+  }
+
+  #ended(runId: string): void {
+    noteEnded(this.#runs.get(runId) ?? '', runId)
+    this.#runs.delete(runId)
+  }
+
+  async finish(ending: Ending): Promise<Ended> {
+    this.#ended(ending.runId)
+    return this.#alone(async (connection) => {
+      await limitMemory(connection, this.#ends.memory)
+      return inTransaction(connection, () => this.#finish(connection, ending))
+    })
+  }
+
+  async #finish(connection: Connection, ending: Ending): Promise<Ended> {
+    const from = await this.#store.read(connection, ending.pipeline)
+    if (from === null) throw new LoadError('state-corrupted', `The state of pipeline ${ending.pipeline} is gone.`)
+    if (ending.complete && tableInMaking(from.position) !== null) {
+      const collisions = await collidingPartitions(connection, ending, this.#ledger)
+      if (collisions.length > 0) return { state: from, deleted: 0, collisions }
+    }
+    const deleted = await purge(connection, ending)
+    const rows = addCounts(ending.rows, { ...NO_ROWS, deleted })
+    const position = ending.complete ? ending.last : from.position
+    const to: State = { pipeline: ending.pipeline, position, epoch: from.epoch + 1n, fingerprint: ending.fingerprint, unswept: 0 }
+    await this.#store.advance(connection, from, to, ending.runId)
+    await this.#store.record(connection, from, to, ending.read, rows, ending, ending.seconds)
+    return { state: to, deleted, collisions: [] }
+  }
+
+  /** A connection of its own, while nobody else commits partitions. */
+  async #alone<T>(work: (connection: Connection) => Promise<T>): Promise<T> {
+    const database = this.#ends.open()
+    return database.alone(async () => {
+      const connection = await database.connect()
+      try {
+        return await work(connection)
+      } finally {
+        await connection.close().catch(() => undefined)
+      }
+    })
+  }
+
+  async close(): Promise<void> {
+    for (const runId of [...this.#runs.keys()]) this.#ended(runId)
+  }
+}
+
+function inMaking(position: Position, table: string): Position {
+  return position.kind === 'partitions' || position.kind === 'snapshot' ? { ...position, table } : position
+}
+
+async function purge(connection: Connection, { keepOnly, table, by }: Ending): Promise<number> {
+  if (keepOnly === null) return 0
+  const inside = insideCondition(table, by.column, keepOnly)
+  return connection.run(`DELETE FROM ${tableIdentifier(table.name)} WHERE (${inside}) IS NOT TRUE`)
+}
+
+async function inTransaction<T>(connection: Connection, work: () => Promise<T>): Promise<T> {
+  await connection.run('BEGIN TRANSACTION')
+  try {
+    const result = await work()
+    await connection.run('COMMIT')
+    return result
+  } catch (error) {
+    await connection.run('ROLLBACK').catch(() => undefined)
+    throw error
+  }
+}
+
+class Writer implements PartitionWriter {
+  readonly #database: Database
+  readonly #connection: Connection
+  readonly #store: StateStore
+  readonly #ledger: Ledger
+  readonly #alive: (pipeline: string, runId: string) => void
+
+  constructor(
+    database: Database,
+    connection: Connection,
+    store: StateStore,
+    ledger: Ledger,
+    alive: (pipeline: string, runId: string) => void,
+  ) {
+    this.#database = database
+    this.#connection = connection
+    this.#store = store
+    this.#ledger = ledger
+    this.#alive = alive
+  }
+
+  claim(pipeline: string, runId: string, keys: readonly string[]): Promise<Claim | null> {
+    this.#alive(pipeline, runId)
+    return this.#database.inTurn(() => this.#ledger.claim(this.#connection, pipeline, runId, keys))
+  }
+
+  begin(load: Load): Promise<Stage> {
+    return beginPartition(this.#database, this.#connection, load, this.#store, this.#ledger)
+  }
+
+  confirm(claim: Claim, _checksum: string, closed: boolean): Promise<void> {
+    return this.#database.inTurn(() => this.#ledger.confirm(this.#connection, claim, closed))
+  }
+
+  giveUp(claim: Claim, failure: { readonly code: string; readonly message: string } | null): Promise<void> {
+    return this.#database.inTurn(() => this.#ledger.giveUp(this.#connection, claim, failure))
+  }
+
+  close(): Promise<void> {
+    return this.#connection.close()
+  }
+}
