@@ -3,7 +3,7 @@
 
 import { join } from 'node:path'
 import { COLUMNS, names } from './columns.ts'
-import type { TargetKind, Workload } from './workloads.ts'
+import type { Workload } from './workloads.ts'
 
 export interface Tool {
   /** Also part of the name of its target database or file. */
@@ -52,7 +52,30 @@ const CSV: Tool = {
   command: ({ first }) => [process.execPath, join(here, 'duckdb-csv.ts'), first ? 'first' : 'increment'],
 }
 
-export function baselines(target: TargetKind): readonly Tool[] {
+const DAY = `${PIPE}
+day() {
+  source -c "COPY (SELECT * FROM orders WHERE order_date = '$1') TO STDOUT (FORMAT binary)" |
+    target -c BEGIN -c "DELETE FROM bench.orders WHERE order_date = '$1'" -c 'COPY bench.orders FROM STDIN (FORMAT binary)' -c COMMIT
+}
+export -f source target day
+`
+
+const FIRST_DAYS = `${DAY}
+target -c 'CREATE TABLE bench.orders (${TABLE})' -c 'ALTER TABLE bench.orders ADD PRIMARY KEY (id)' -c 'CREATE INDEX ON bench.orders (order_date)'
+read -r first last <<<"$DAYS"
+source -c "SELECT generate_series(date '$first', date '$last', '1 day')::date" | xargs -P4 -I{} bash -euo pipefail -c 'day {}'`
+
+const DAYS_AGAIN = `${DAY}
+tr ' ' '\\n' <<<"$RELOAD_DAYS" | xargs -P4 -I{} bash -euo pipefail -c 'day {}'`
+
+const STREAMS: Tool = {
+  name: 'psql',
+  title: () => 'psql: four streams of DELETE and binary COPY',
+  command: ({ first }) => ['bash', '-c', first ? FIRST_DAYS : DAYS_AGAIN],
+}
+
+export function baselines({ target, days }: Workload): readonly Tool[] {
+  if (days) return [STREAMS]
   if (target === 'postgres') return [PSQL]
   const python = process.env['BENCH_DUCKDB_PYTHON']
   if (!python) return [CSV]

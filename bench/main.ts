@@ -1,4 +1,4 @@
-// Measures tidemark against hand-written baselines: npm run bench -- [W1 W2z W2s W2 W3 W4] [--runs 5] [--save]
+// Measures tidemark against hand-written baselines: npm run bench -- [W1 W2z W2s W2 W3 W4 W5 W5r] [--runs 5] [--save]
 // BENCH_ROWS: rows of the source, default 2,000,000. BENCH_DUCKDB_PYTHON: a Python with duckdb and duckdb-extension-postgres-scanner, for
 // one more baseline. --save writes bench/RESULTS.md. Exit 1: a target was not equal to the source; 2: wrong usage; 3: no psql. No speed
 // is ever asserted. Everything runs in one throw-away Postgres whose folder goes with this process.
@@ -58,7 +58,7 @@ async function bench({ names, runs, rows, save }: Request): Promise<boolean> {
   await generateSource(server, rows)
   const results: Result[] = []
   for (const first of WORKLOADS.filter((workload) => workload.first)) {
-    const chosen = WORKLOADS.filter(({ name, target }) => names.includes(name) && target === first.target)
+    const chosen = WORKLOADS.filter(({ name, target, days }) => names.includes(name) && target === first.target && days === first.days)
     if (chosen.length === 0) continue
     for await (const result of measureAll({ server, folder, runs, say }, first, chosen)) results.push(result)
   }

@@ -25,7 +25,7 @@ export interface Rounds {
 /** `workloads` are those of one target: its first load, and the increments upon it in their order. */
 export async function* measureAll(rounds: Rounds, first: Workload, workloads: readonly Workload[]): AsyncGenerator<Result> {
   const targets = new Targets(rounds.server, rounds.folder)
-  const tools = [TIDEMARK, ...baselines(first.target)]
+  const tools = [TIDEMARK, ...baselines(first)]
   await freshSource(rounds.server)
   if (!workloads.includes(first)) {
     rounds.say(`${first.name}, not measured`)

@@ -46,6 +46,21 @@ export function sourceUrl(server: PostgresServer): string {
   return server.url(SOURCE)
 }
 
+/** All days of the source, first and last; and those that `changeDays` changes. */
+export const DAYS = ['2025-06-01', '2025-06-30'] as const
+export const RELOAD_DAYS = ['2025-06-05', '2025-06-06', '2025-06-07'] as const
+
+/** In three days every tenth row is updated and every hundredth deleted; returns how many rows these days have then. */
+export async function changeDays(source: string, run: number): Promise<number> {
+  const inside = `order_date IN (${RELOAD_DAYS.map((day) => `'${day}'`).join(', ')})`
+  await query(
+    source,
+    `UPDATE orders SET amount = (amount + 1) % 90000, status = 'closed', updated_at = clock_timestamp() WHERE ${inside} AND id % 10 = ${run % 10}`,
+    `DELETE FROM orders WHERE ${inside} AND id % 100 = ${run % 100}`,
+  )
+  return Number(await query(source, `SELECT count(*) FROM orders WHERE ${inside}`))
+}
+
 /** Everything is to be loaded; returns how many rows that is. */
 export async function everyRow(source: string): Promise<number> {
   return Number(await query(source, 'SELECT count(*) FROM orders'))

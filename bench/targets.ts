@@ -7,7 +7,7 @@ import type { PostgresServer } from '../src/testing/postgres-server.ts'
 import type { Tool } from './baselines.ts'
 import { checksumQuery } from './columns.ts'
 import { query } from './psql.ts'
-import { sourceUrl } from './source.ts'
+import { DAYS, RELOAD_DAYS, sourceUrl } from './source.ts'
 import type { TargetKind } from './workloads.ts'
 
 export class Targets {
@@ -21,7 +21,14 @@ export class Targets {
 
   /** What the tools and peer.sh read. */
   variables(tool: Tool): Readonly<Record<string, string>> {
-    return { SRC_URL: sourceUrl(this.#server), DST_URL: this.#database(tool), DUCKDB_FILE: this.#file(tool), BENCH_FOLDER: this.#folder }
+    return {
+      SRC_URL: sourceUrl(this.#server),
+      DST_URL: this.#database(tool),
+      DUCKDB_FILE: this.#file(tool),
+      BENCH_FOLDER: this.#folder,
+      DAYS: DAYS.join(' '),
+      RELOAD_DAYS: RELOAD_DAYS.join(' '),
+    }
   }
 
   async empty(tool: Tool, kind: TargetKind): Promise<void> {

@@ -129,6 +129,7 @@ async function finish(
   const before = counts(progress)
   progress.partitions = { ...before, skipped: before.skipped + end.byOthers, failed: end.failed.length }
   reach('before-finish')
+  machinery.emit({ kind: 'phase', pipeline: plan.pipeline, phase: 'applying' })
   const loaded = new Set(plan.loads)
   const complete =
     end.failed.length === 0 &&

@@ -2,7 +2,16 @@
 
 import type { RunEvent } from '../core/event.ts'
 import { count } from '../core/plan-text.ts'
-import { beginView, foldEvent, type PipelineView, plannedLines, progressLine, resultLine } from '../core/run-view.ts'
+import {
+  beginView,
+  failedPartitionLine,
+  foldEvent,
+  type PipelineView,
+  plannedLines,
+  plannedPartitionLines,
+  progressLine,
+  resultLine,
+} from '../core/run-view.ts'
 
 const SAY_EVERY_MS = 10_000
 
@@ -10,6 +19,11 @@ export function linesReporter(write: (line: string) => void, now: () => number, 
   let view: PipelineView | null = null
   let began = 0
   let said = 0
+  const sayProgress = (): void => {
+    if (view === null || now() - said < SAY_EVERY_MS) return
+    said = now()
+    write(progressLine(view, (said - began) / 1000))
+  }
   return (event) => {
     if (event.kind === 'pipeline-started') {
       view = beginView(event.pipeline)
@@ -20,6 +34,19 @@ export function linesReporter(write: (line: string) => void, now: () => number, 
     switch (event.kind) {
       case 'planned':
         if (verbose) for (const line of plannedLines(event.plan)) write(line)
+        break
+      case 'partitions-planned':
+        if (verbose) for (const line of plannedPartitionLines(event.plan)) write(line)
+        break
+      case 'partition-committed':
+        if (verbose) write(`${event.pipeline}  partition ${event.partition}: ${count(event.read, 'row')}`)
+        sayProgress()
+        break
+      case 'partition-failed':
+        write(failedPartitionLine(event))
+        break
+      case 'waiting-for-others':
+        write(`${event.pipeline}  other runs are still loading ${count(event.partitions, 'partition')}; waiting for them`)
         break
       case 'slice-started':
         if (verbose || event.of > 1)
@@ -37,10 +64,7 @@ export function linesReporter(write: (line: string) => void, now: () => number, 
         write(resultLine(event.result))
         break
       default:
-        if (view !== null && now() - said >= SAY_EVERY_MS) {
-          said = now()
-          write(progressLine(view, (said - began) / 1000))
-        }
+        sayProgress()
     }
   }
 }

@@ -1,7 +1,16 @@
 // Events on a terminal: one line per pipeline that changes in place, and what stays after it.
 
 import type { RunEvent } from '../core/event.ts'
-import { beginView, foldEvent, type PipelineView, plannedLines, progressLine, resultLine } from '../core/run-view.ts'
+import {
+  beginView,
+  failedPartitionLine,
+  foldEvent,
+  type PipelineView,
+  plannedLines,
+  plannedPartitionLines,
+  progressLine,
+  resultLine,
+} from '../core/run-view.ts'
 
 /** The clock is given from outside: reporters read none. */
 export interface Screen {
@@ -22,7 +31,7 @@ export function terminalReporter(screen: Screen, verbose = false): (event: RunEv
   const draw = (): void => {
     if (view === null || screen.now() - drawn < REDRAW_MS) return
     drawn = screen.now()
-    screen.write(CLEAR + shortened(progressLine(view, (screen.now() - began) / 1000), screen.columns))
+    screen.write(CLEAR + shortened(progressLine(view, (screen.now() - began) / 1000, screen.columns), screen.columns))
   }
   return (event) => {
     if (event.kind === 'pipeline-started') {
@@ -36,6 +45,13 @@ export function terminalReporter(screen: Screen, verbose = false): (event: RunEv
           .map((line) => `${screen.color.dim(line)}\n`)
           .join('')}`,
       )
+    else if (verbose && event.kind === 'partitions-planned')
+      screen.write(
+        `${CLEAR}${plannedPartitionLines(event.plan)
+          .map((line) => `${screen.color.dim(line)}\n`)
+          .join('')}`,
+      )
+    else if (event.kind === 'partition-failed') screen.write(`${CLEAR}${screen.color.bad('✗')} ${failedPartitionLine(event)}\n`)
     else if (event.kind === 'warning') screen.write(`${CLEAR}${screen.color.dim(`${event.pipeline}  ${event.message}`)}\n`)
     else if (event.kind === 'retrying')
       screen.write(

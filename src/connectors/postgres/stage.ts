@@ -18,6 +18,7 @@ import { POSTGRES } from './dialect.ts'
 import { postgresError } from './errors.ts'
 import { addKey, buildKey } from './key.ts'
 import type { Ledger } from './ledger.ts'
+import { type NativePartition, openNativePartition } from './native-partition.ts'
 import type { Session } from './session.ts'
 import type { StateStore } from './state-store.ts'
 import { canUpsert, upsertStatement } from './upsert.ts'
@@ -35,6 +36,7 @@ export class PostgresStage implements Stage {
   #rowsWritten = 0
   /** Rows of the partition that gave way. */
   #replaced = 0
+  #native: NativePartition | null = null
   #encode: ((chunk: Extract<Chunk, { format: 'columns' }>) => Uint8Array) | null = null
 
   private constructor(session: Session, load: Load, store: StateStore, ledger: Ledger | null) {
@@ -61,7 +63,9 @@ export class PostgresStage implements Stage {
   }
 
   async write(chunk: Chunk): Promise<void> {
-    this.#copy ??= this.#session.submit(new CopyIn(copyStatement(this.#load, this.#direct)))
+    this.#copy ??= this.#session.submit(
+      new CopyIn(copyStatement(this.#load, this.#native?.into ?? (this.#direct ? tableIdentifier(this.#load.table.name) : STAGE))),
+    )
     try {
       await this.#copy.write(chunk.format === 'columns' ? await this.#encoded(chunk) : chunk.bytes)
     } catch (error) {
@@ -107,7 +111,13 @@ export class PostgresStage implements Stage {
 
   async #deletePartition(): Promise<void> {
     const { partition, table } = this.#load
-    if (partition === null || partition.absent) return
+    if (partition === null) return
+    if (partition.replaceBy !== 'delete') {
+      this.#native = await openNativePartition(this.#session, this.#load, partition)
+      this.#replaced = this.#native.replaced
+      return
+    }
+    if (partition.absent) return
     const where = partitionPredicate(POSTGRES, partition.column, partition.partition.bounds)
     this.#replaced = (await this.#session.execute(`DELETE FROM ${tableIdentifier(table.name)} WHERE ${where}`)).count
   }
@@ -144,6 +154,7 @@ export class PostgresStage implements Stage {
     if (replacesPartition(load)) {
       if (!this.#direct) return this.#replaceByKey(rowsRead)
       refuseShrinking(load, this.#replaced, rowsRead)
+      await this.#native?.finish()
       return { ...NO_ROWS, inserted: rowsRead, deleted: this.#replaced }
     }
     if (this.#direct) return this.#applyDirect(rowsRead)
@@ -249,8 +260,8 @@ function stageTable(load: Load): string {
   return `CREATE TEMPORARY TABLE tidemark_stage (${columns.join(', ')}) ON COMMIT DROP`
 }
 
-function copyStatement(load: Load, direct: boolean): string {
+function copyStatement(load: Load, into: string): string {
   invariant(load.columns.length > 0, 'a load without columns')
   const names = load.columns.map((column) => identifier(column.name)).join(', ')
-  return `COPY ${direct ? tableIdentifier(load.table.name) : STAGE} (${names}) FROM STDIN (FORMAT binary)`
+  return `COPY ${into} (${names}) FROM STDIN (FORMAT binary)`
 }
