@@ -49,8 +49,8 @@ function isNumber({ kind }: Column['type']): boolean {
 function reachable({ type }: Column, bounds: PartitionBounds): PartitionBounds {
   if (type.kind !== 'decimal' || bounds.kind !== 'range') return bounds
   const room = 38 - type.scale
-  const fit = (text: string): string => (text.replace('-', '').length <= room ? text : text.startsWith('-') ? '-Infinity' : 'Infinity')
-  return { kind: 'range', lower: fit(bounds.lower), upper: fit(bounds.upper) }
+  const within = (text: string): string => (text.replace('-', '').length <= room ? text : text.startsWith('-') ? '-Infinity' : 'Infinity')
+  return { kind: 'range', lower: within(bounds.lower), upper: within(bounds.upper) }
 }
 
 /** What is hashed is the value's text, as the source prints it. */

@@ -101,12 +101,15 @@ export class Ledger {
     await session.query(
       "SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') IN ('off', 'local')",
     )
-    const { count } = await session.execute(
-      `UPDATE ${this.table} SET status = 'committed', "rows" = $5, checksum = $6, closed = $7, committed_at = ${NOW}, error = NULL, lease_until = NULL, worker = NULL
-       WHERE pipeline_name = $1 AND partition_key = $2 AND attempt = $3 AND run_id = $4 AND status = 'running'`,
-      [claim.pipeline, claim.key, claim.attempt, claim.runId, rows, checksum, String(closed)],
-    )
+    const values = [claim.pipeline, claim.key, claim.attempt, claim.runId, rows, checksum, String(closed)]
+    const { count } = await session.execute(this.settleStatement, values)
     if (count !== 1) throw lostClaim(claim)
+  }
+
+  /** Parameters: pipeline, key, attempt, run id, rows, checksum, closed. */
+  get settleStatement(): string {
+    return `UPDATE ${this.table} SET status = 'committed', "rows" = $5, checksum = $6, closed = $7, committed_at = ${NOW}, error = NULL, lease_until = NULL, worker = NULL
+       WHERE pipeline_name = $1 AND partition_key = $2 AND attempt = $3 AND run_id = $4 AND status = 'running'`
   }
 
   /** The content is what it was: everything but the time of the commit stays. Throws `state-conflict`. */

@@ -6,11 +6,13 @@ import type { Load } from '../../core/load.ts'
 import type { HistoryRow, State, StateRow } from '../../core/state.ts'
 import type { Table, TableName } from '../../core/table.ts'
 import { applyStatements } from '../../sql/apply.ts'
+import { partitionPredicate } from '../../sql/partition-predicate.ts'
 import { schemaStatements } from '../../sql/schema-statements.ts'
 import { POSTGRES_TYPES } from './column-types.ts'
 import type { PostgresConfig } from './config.ts'
 import { describeIfThere } from './describe.ts'
 import { POSTGRES } from './dialect.ts'
+import { Ledger } from './ledger.ts'
 import { PostgresPartitions } from './partition-target.ts'
 import { openSession, type Session, type SessionOnItsWay } from './session.ts'
 import { PostgresStage } from './stage.ts'
@@ -93,18 +95,31 @@ export class PostgresTarget implements Target {
   }
 
   explain(load: Load): readonly string[] {
-    const stage = 'tidemark_stage'
-    const apply = applyStatements(POSTGRES, load, stage)
     const ddl = load.changes.flatMap((change) => schemaStatements(POSTGRES, change))
-    if (load.creates || load.strategy === 'append') return [...ddl, `COPY ${POSTGRES.table(load.table.name)} FROM STDIN (FORMAT binary)`]
-    const changed = load.strategy === 'delete-insert' ? apply.deleteChanged : apply.updateChanged
-    const missing = load.strategy === 'replace' ? [apply.deleteMissing] : []
-    if (canUpsert(load)) return [...ddl, `COPY ${stage} FROM STDIN (FORMAT binary)`, ...missing, upsertStatement(load, stage)]
-    return [...ddl, `COPY ${stage} FROM STDIN (FORMAT binary)`, ...missing, ...(changed === null ? [] : [changed]), apply.insertMissing]
+    const settle = load.partition === null ? [] : [new Ledger(this.#config.stateSchema).settleStatement]
+    return [...ddl, ...rowStatements(load), ...settle]
   }
 
   async close(): Promise<void> {
     await this.partitions.close()
     await this.#session?.close()
   }
+}
+
+function rowStatements(load: Load): readonly string[] {
+  const stage = 'tidemark_stage'
+  const copyInto = (table: string): string => `COPY ${table} FROM STDIN (FORMAT binary)`
+  const target = POSTGRES.table(load.table.name)
+  if (load.strategy === 'overwrite-partition') return [...clearPartition(load, target), copyInto(target)]
+  if (load.creates || load.strategy === 'append') return [copyInto(target)]
+  const apply = applyStatements(POSTGRES, load, stage)
+  const changed = load.strategy === 'delete-insert' ? apply.deleteChanged : apply.updateChanged
+  const missing = load.strategy === 'replace' ? [apply.deleteMissing] : []
+  if (canUpsert(load)) return [copyInto(stage), ...missing, upsertStatement(load, stage)]
+  return [copyInto(stage), ...missing, ...(changed === null ? [] : [changed]), apply.insertMissing]
+}
+
+function clearPartition({ partition }: Load, target: string): readonly string[] {
+  if (partition === null || partition.absent || partition.replaceBy !== 'delete') return []
+  return [`DELETE FROM ${target} WHERE ${partitionPredicate(POSTGRES, partition.column, partition.partition.bounds)}`]
 }
