@@ -62,6 +62,8 @@ export interface PartitionTarget {
   renew(pipeline: string, runId: string): Promise<void>
   /** What comes after the last partition of a run, in one transaction: key and indexes, the state, the history. */
   finish(ending: Ending): Promise<Ended>
+  /** Rows of the table that belong to none of these partitions. */
+  countOutside?(table: TableName, column: string, partitions: readonly Partition[]): Promise<number>
   /** Connections of its own; not the target's. */
   close(): Promise<void>
 }

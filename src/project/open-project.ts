@@ -28,7 +28,7 @@ import {
 import { type Plan, plan } from '../core/plan.ts'
 import { isFilling, type Position, watermarkOf } from '../core/position.ts'
 import type { HistoryRow, State, StateRow } from '../core/state.ts'
-import type { Table } from '../core/table.ts'
+import { printTableName, type Table } from '../core/table.ts'
 import { loadsInPieces, observePieces } from '../engine/first-load.ts'
 import { DEFAULT_SETTINGS, type Settings } from '../engine/machinery.ts'
 import { observe } from '../engine/observe.ts'
@@ -304,8 +304,8 @@ export class OpenProject {
       async () => (await (await this.#connections.target(pipeline.target.connection)).check?.(pipeline.target.table)) ?? [],
       // Planning meets what nothing above looks at: schema conflicts, a changed definition, a missing target.
       async () => {
-        await this.plan(name)
-        return []
+        const planned = await this.plan(name)
+        return 'partitions' in planned ? this.#outside(pipeline, planned) : []
       },
     ]
     for (const attempt of tries) {
@@ -319,6 +319,28 @@ export class OpenProject {
       }
     }
     return findings
+  }
+
+  async #outside(
+    { name, target: { connection, table } }: Pipeline,
+    { column, partitions, makesTable }: PartitionPlan,
+  ): Promise<readonly Finding[]> {
+    if (makesTable) return []
+    const ledger = partitionsOf(await this.#connections.target(connection), name)
+    const count = await ledger.countOutside?.(
+      table,
+      column,
+      partitions.map(({ partition }) => partition),
+    )
+    if (count === undefined || count === 0) return []
+    return [
+      {
+        severity: 'warning',
+        code: 'rows-outside',
+        message: `${count} rows of target table ${printTableName(table)} are in none of the partitions of ${name}: no load will ever replace them.`,
+        hint: 'They may be of partitions before `first`. `--full-refresh` deletes them.',
+      },
+    ]
   }
 
   async close(): Promise<void> {

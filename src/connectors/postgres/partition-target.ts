@@ -5,8 +5,10 @@ import { LoadError } from '../../core/errors.ts'
 import type { Claim, LedgerRow, LedgerSummary } from '../../core/ledger.ts'
 import type { Load } from '../../core/load.ts'
 import { addCounts, NO_ROWS } from '../../core/load.ts'
+import type { Partition } from '../../core/partition.ts'
 import { type Position, tableInMaking } from '../../core/position.ts'
 import type { State } from '../../core/state.ts'
+import type { TableName } from '../../core/table.ts'
 import { insidePredicate } from '../../sql/partition-predicate.ts'
 import { identifier, literal, tableIdentifier } from '../../sql/quote.ts'
 import { schemaStatements } from '../../sql/schema-statements.ts'
@@ -98,6 +100,13 @@ export class PostgresPartitions implements PartitionTarget {
       (session) => session.close(),
       () => {},
     )
+  }
+
+  async countOutside(table: TableName, column: string, partitions: readonly Partition[]): Promise<number> {
+    const inside = insidePredicate(POSTGRES, column, partitions)
+    const session = await this.#main()
+    const [row] = await session.query(`SELECT count(*) AS n FROM ${tableIdentifier(table)} WHERE (${inside}) IS NOT TRUE`)
+    return Number(row?.['n'])
   }
 
   async finish(ending: Ending): Promise<Ended> {

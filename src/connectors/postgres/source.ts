@@ -11,6 +11,7 @@ import type { Slice } from '../../core/slice.ts'
 import type { State } from '../../core/state.ts'
 import { columnNamed, type Table, type TableName } from '../../core/table.ts'
 import { checkSource } from './check.ts'
+import { checkPartitions } from './check-partitions.ts'
 import { type PostgresColumn, selectForColumns, selectForCopy } from './column-types.ts'
 import type { PostgresConfig } from './config.ts'
 import { cursorLiteral, cursorOf } from './cursor.ts'
@@ -110,6 +111,10 @@ export class PostgresSource implements Source {
 
   async check(pipeline: ResolvedPipeline, table: Table): Promise<readonly Finding[]> {
     return checkSource(await this.#open(), pipeline, table as PostgresTable)
+  }
+
+  async checkPartitions(pipeline: ResolvedPartitions, table: Table): Promise<readonly Finding[]> {
+    return checkPartitions(await this.#open(), pipeline, table as PostgresTable)
   }
 
   async openPartitions(pipeline: ResolvedPartitions, table: Table, options: PartitionOptions): Promise<PartitionedTable> {
