@@ -23,6 +23,11 @@ export class CopyIn implements Submittable {
     this.#done.promise.catch(() => {})
   }
 
+  /** The server has refused it; the connection is free for what comes next. */
+  get failed(): boolean {
+    return this.#error !== null
+  }
+
   submit(connection: Connection): void {
     this.#stream = (connection as unknown as { stream: Socket }).stream
     ;(connection as unknown as { query(sql: string): void }).query(this.#sql)

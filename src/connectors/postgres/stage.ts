@@ -237,7 +237,7 @@ export class PostgresStage implements Stage {
 
   async abort(): Promise<void> {
     // A COPY under way can't be rolled back politely; the server undoes all of it when the connection goes.
-    if (this.#copy !== null || this.#session.broken) {
+    if ((this.#copy !== null && !this.#copy.failed) || this.#session.broken) {
       this.#session.cancel()
       this.#session.destroy()
       return
