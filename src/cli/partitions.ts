@@ -2,6 +2,7 @@ import { LoadError } from '../core/errors.ts'
 import { ORDINARY_RUN } from '../core/head.ts'
 import type { LedgerRow, PartitionStatus } from '../core/ledger.ts'
 import { gaps } from '../core/partition-plan.ts'
+import type { Pipeline } from '../core/pipeline.ts'
 import { grouped } from '../core/plan-text.ts'
 import { openProject } from '../project/open-project.ts'
 import { partitionsJson } from '../reporters/json.ts'
@@ -35,10 +36,17 @@ export async function listPartitions(console: Console, name: string, flags: List
       ]),
     ]),
   )
-  if (flags.status === undefined)
+  const [pipeline] = await project.pipelines([name])
+  if (flags.status === undefined && pipeline !== undefined && hasRanges(pipeline))
     console.answer(gaps(rows).map(({ from, to }) => `missing: from ${from} to ${to} (not included) there is no partition`))
   console.data(partitionsJson(name, rows))
   return 0
+}
+
+/** Values and buckets leave nothing out between them. */
+function hasRanges(pipeline: Pipeline): boolean {
+  const by = pipeline.pattern === 'partition' ? pipeline.by : pipeline.firstLoad?.by
+  return by !== undefined && by.kind !== 'list' && by.kind !== 'hash'
 }
 
 function statusOf(text: string): PartitionStatus {
