@@ -225,7 +225,13 @@ describe('by hash', () => {
 
 describe('sources', () => {
   const columns = ORDER_COLUMNS
-  const made: [what: string, pipeline: object, sql: string, where?: string, loaded?: readonly string[]][] = [
+  const made: [
+    what: string,
+    pipeline: Readonly<Record<string, unknown>>,
+    sql: string,
+    where?: string | undefined,
+    loaded?: readonly string[],
+  ][] = [
     ['a view', { source: { table: 'shown' }, target: { table: 'orders' } }, 'CREATE VIEW shown AS SELECT * FROM orders'],
     ['a query', { source: { query: 'SELECT * FROM orders -- all of them' } }, ''],
     ['a query with a key', { source: { query: 'SELECT * FROM orders' }, key: ['id'] }, ''],
