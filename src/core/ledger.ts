@@ -46,13 +46,20 @@ export const NO_PARTITIONS: LedgerSummary = { total: 0, committed: 0, planned: 0
 export const LEASE_SECONDS = 10
 export const RENEW_SECONDS = 3
 
+const WHOLE = /^-?\d+$/
+
 /** In the order of their bounds: numbers as numbers, everything else as text, NULL last. */
 export function inOrder(rows: readonly LedgerRow[]): readonly LedgerRow[] {
-  const numeric = rows.every(({ lower }) => lower === null || /^-?\d+$/.test(lower))
+  const numeric = rows.every(({ lower }) => lower === null || WHOLE.test(lower))
   return rows.toSorted((a, b) => {
     if (a.lower === null || b.lower === null) return (a.lower === null ? 1 : 0) - (b.lower === null ? 1 : 0)
     if (!numeric) return a.lower < b.lower ? -1 : a.lower > b.lower ? 1 : 0
     const [x, y] = [BigInt(a.lower), BigInt(b.lower)]
     return x < y ? -1 : x > y ? 1 : 0
   })
+}
+
+/** Of two bounds of one kind: numbers as numbers, times as text. */
+export function isBelow(a: string, b: string): boolean {
+  return WHOLE.test(a) && WHOLE.test(b) ? BigInt(a) < BigInt(b) : a < b
 }

@@ -3,9 +3,9 @@
 import type { Format } from './chunk.ts'
 import { LoadError } from './errors.ts'
 import { isReload, type RunRequest } from './head.ts'
-import type { LedgerRow } from './ledger.ts'
+import { isBelow, type LedgerRow } from './ledger.ts'
 import type { Load } from './load.ts'
-import { boundTexts, type Partition, type SeenPartition, storedPartition } from './partition.ts'
+import { boundTexts, type Partition, type PartitionBy, type SeenPartition, storedPartition } from './partition.ts'
 import type { ReplaceBy, ResolvedPartitions } from './pipeline.ts'
 import { commonFormat, loadedColumns } from './plan.ts'
 import { tableInMaking } from './position.ts'
@@ -90,6 +90,7 @@ export interface PartitionPlan {
 
 export function planPartitions(seen: PartitionObservation): PartitionPlan {
   const { pipeline, request, sourceTable, targetTable, state } = seen
+  if (request.fullRefresh) refuseHalfRefresh(pipeline, request, targetTable)
   if (!seen.targetStrategies.includes(pipeline.write))
     throw new LoadError('strategy-unsupported', `The target of pipeline ${pipeline.name} has no ${pipeline.write}.`)
   const schema = planSchema(sourceTable, targetTable, pipeline.target.table, pipeline.onSchemaChange, seen.typeRules)
@@ -134,6 +135,17 @@ export function planPartitions(seen: PartitionObservation): PartitionPlan {
   }
 }
 
+function refuseHalfRefresh({ name, write }: ResolvedPartitions, request: RunRequest, targetTable: Table | null): void {
+  if (isReload(request) || request.partitions.length > 0)
+    throw new LoadError('bad-usage', "A full refresh loads everything; it can't be limited to a range, or to some partitions.", {
+      hint: 'Leave out either `--full-refresh`, or `--from`, `--to` and `--partition`.',
+    })
+  if (write === 'append' && targetTable !== null)
+    throw new LoadError('strategy-unsupported', `Pipeline ${name} appends: a full refresh would double the rows that are loaded.`, {
+      hint: 'Drop the target table first, or use `write: overwrite-partition`.',
+    })
+}
+
 function decide(seen: PartitionObservation): PlannedPartition[] {
   const { pipeline, ledger, request } = seen
   const rows = new Map(ledger.map((row) => [row.key, row]))
@@ -155,17 +167,26 @@ function decide(seen: PartitionObservation): PlannedPartition[] {
 }
 
 /** A partition that the source no longer shows: its rows went away, or the wanted range has moved on. */
-function isWantedAnyhow(row: LedgerRow, { pipeline, request, checksums }: PartitionObservation): boolean {
+function isWantedAnyhow(row: LedgerRow, { pipeline, request, checksums, seen }: PartitionObservation): boolean {
   if (request.fullRefresh) return false
   if (request.partitions.includes(row.key)) return true
   if (isReload(request) || request.partitions.length > 0) return false
   if (request.retryOnly) return row.status !== 'committed'
-  // Of values, only those that still have rows are seen; one that has none any more has changed.
-  return (
-    pipeline.by.kind === 'list' &&
-    pipeline.by.values === null &&
-    (row.status !== 'committed' || checksums !== null || pipeline.detect === 'all')
-  )
+  return isEmptied(row, pipeline.by, seen) && (row.status !== 'committed' || checksums !== null || pipeline.detect === 'all')
+}
+
+/** It is not seen because it has no rows any more: one that has none has changed. */
+function isEmptied({ lower }: LedgerRow, by: PartitionBy, seen: readonly SeenPartition[]): boolean {
+  if (lower === null) return by.nulls === 'include'
+  if (by.kind === 'list') return by.values === null
+  if (by.kind === 'range' || by.kind === 'rows') return true
+  if (by.kind === 'hash') return false
+  if (by.first === null && by.last === null) return true
+  // Beyond an end that is given, the wanted range has moved on.
+  const lowers = seen.flatMap(({ bounds }) => (bounds.kind === 'range' ? [bounds.lower] : []))
+  const [first, last] = [lowers[0], lowers.at(-1)]
+  if (first === undefined || last === undefined) return false
+  return (by.first === null && isBelow(lower, first)) || (by.last === null && isBelow(last, lower))
 }
 
 function decideOne(one: SeenPartition, row: LedgerRow | null, looksBack: boolean, seen: PartitionObservation): PlannedPartition {
@@ -189,10 +210,10 @@ function decideOne(one: SeenPartition, row: LedgerRow | null, looksBack: boolean
 
 function reasonFor(one: SeenPartition, row: LedgerRow | null, looksBack: boolean, seen: PartitionObservation): PartitionReason {
   const { pipeline, request, checksums } = seen
-  if (request.fullRefresh) return 'all'
-  if (request.partitions.length > 0) return request.partitions.includes(one.key) ? 'asked' : 'not asked'
+  if (request.partitions.length > 0 && !request.partitions.includes(one.key)) return 'not asked'
   if (pipeline.write === 'append') return appendReason(one, row)
-  if (isReload(request)) return 'asked'
+  if (request.fullRefresh) return 'all'
+  if (isReload(request) || request.partitions.length > 0) return 'asked'
   if (row === null) return 'new'
   if (row.status === 'failed') return 'failed'
   if (row.status !== 'committed') return 'unfinished'
