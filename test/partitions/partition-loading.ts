@@ -2,7 +2,7 @@
 
 import { boundTexts } from '../../src/core/partition.ts'
 import type { PartitionPlan } from '../../src/core/partition-plan.ts'
-import type { RunOptions } from '../../src/project/open-project.ts'
+import type { OpenProjectOptions, RunOptions } from '../../src/project/open-project.ts'
 import type { FreshDatabase } from '../servers/fresh-database.ts'
 import { type Loading, type LoadingOptions, startLoading } from '../servers/loading.ts'
 
@@ -60,8 +60,8 @@ export async function boundsOf(loading: Loading, pipeline: string, request: RunO
 }
 
 /** A run that must succeed. */
-export async function succeed(loading: Loading, options: RunOptions = {}) {
-  const result = await loading.run(options)
+export async function succeed(loading: Loading, options: RunOptions = {}, settings: OpenProjectOptions['settings'] = {}) {
+  const result = await loading.run(options, settings)
   if (result.error !== null) throw new Error(`${result.error.code}: ${result.error.message}`)
   return result
 }
