@@ -33,7 +33,7 @@ export async function loadPartition(
       await writer.confirm(claim, checksum, planned.closed)
       return { read: 0, bytes: 0, rows: NO_ROWS }
     }
-    const load = partitionLoad(plan, planned, machinery.runId)
+    const load = withAbsence(claimed, partitionLoad(plan, planned, machinery.runId))
     try {
       return await copyOnce(claimed, load, checksum, { reader, writer }, machinery)
     } catch (thrown) {
@@ -51,6 +51,12 @@ export async function loadPartition(
   } finally {
     await reader.end()
   }
+}
+
+/** Whoever claimed it since it was seen may have filled it. */
+function withAbsence({ claim, planned }: Claimed, load: Load): Load {
+  if (load.partition === null || claim.attempt === (planned.seen?.attempt ?? 0) + 1) return load
+  return { ...load, partition: { ...load.partition, absent: false } }
 }
 
 async function copyOnce(

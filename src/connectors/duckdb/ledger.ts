@@ -60,7 +60,7 @@ export class Ledger {
 
   /** Inside the transaction that prepares the run. */
   async enter(connection: Connection, { first: { pipeline }, runId, wanted, forget }: Preparation): Promise<void> {
-    if (forget) await connection.run(`DELETE FROM ${this.table} WHERE pipeline_name = $1`, [pipeline])
+    const attempts = forget ? await this.#forget(connection, pipeline) : 0
     for (let at = 0; at < wanted.length; at += ROWS_AT_ONCE) {
       const some = wanted.slice(at, at + ROWS_AT_ONCE)
       const fresh = some.filter(({ seen }) => seen === null)
@@ -69,9 +69,9 @@ export class Ledger {
         const rows = fresh.map(({ partition, estimatedRows }) => fields(partition.key, boundTexts(partition.bounds), estimatedRows))
         await connection.run(
           `INSERT INTO ${this.table} (pipeline_name, partition_key, lower_bound, upper_bound, estimated_rows, status, attempt, run_id, closed)
-           SELECT $1, x.key, x.lower, x.upper, x.rows, 'planned', 0, $2, false FROM (SELECT unnest(from_json($3::VARCHAR,
+           SELECT $1, x.key, x.lower, x.upper, x.rows, 'planned', $4, $2, false FROM (SELECT unnest(from_json($3::VARCHAR,
              '[{"key":"VARCHAR","lower":"VARCHAR","upper":"VARCHAR","rows":"BIGINT"}]')) AS x) ON CONFLICT (pipeline_name, partition_key) DO NOTHING`,
-          [pipeline, runId, JSON.stringify(rows)],
+          [pipeline, runId, JSON.stringify(rows), attempts],
         )
       }
       if (again.length > 0)
@@ -82,6 +82,12 @@ export class Ledger {
           [pipeline, JSON.stringify(again.map(({ seen }) => ({ key: seen?.key, attempt: seen?.attempt, status: seen?.status })))],
         )
     }
+  }
+
+  /** The highest attempt there was: a claim from before must not pass for one from after. */
+  async #forget(connection: Connection, pipeline: string): Promise<number> {
+    const gone = await connection.rows(`DELETE FROM ${this.table} WHERE pipeline_name = $1 RETURNING attempt`, [pipeline])
+    return gone.reduce((most, row) => Math.max(most, Number(row['attempt'])), 0)
   }
 
   /** Never two at a time. */

@@ -38,7 +38,10 @@ export function readLedger(contents: Contents, pipeline: string, { status, keys 
 
 /** What is wanted is planned, unless another run moved it since it was seen. */
 export function entered(contents: Contents, { first: { pipeline }, runId, wanted, forget }: Preparation): Contents {
-  const ledger = new Map(forget ? [] : ledgerOf(contents, pipeline))
+  const before = ledgerOf(contents, pipeline)
+  const ledger = new Map(forget ? [] : before)
+  // A claim from before the ledger forgot must not pass for one from after.
+  const attempt = forget ? Math.max(0, ...[...before.values()].map((row) => row.attempt)) : 0
   for (const { partition, seen } of wanted) {
     const { key, bounds } = partition
     const now = ledger.get(key)
@@ -46,7 +49,7 @@ export function entered(contents: Contents, { first: { pipeline }, runId, wanted
       if (now !== undefined) continue
       const [lower, upper] = boundTexts(bounds)
       const never = { rows: null, checksum: null, closed: false, committedAt: null, error: null, leaseUntil: null }
-      ledger.set(key, { key, lower, upper, status: 'planned', attempt: 0, runId, ...never })
+      ledger.set(key, { key, lower, upper, status: 'planned', attempt, runId, ...never })
     } else if (now !== undefined && (seen.status === 'committed' || seen.status === 'failed'))
       if (now.attempt === seen.attempt && now.status === seen.status) ledger.set(key, { ...now, status: 'planned', error: null })
   }

@@ -98,7 +98,9 @@ export class MemoryPartitions implements PartitionTarget {
     const name = printTableName(table.name)
     const old = contents.tables.get(name)
     if (old === undefined) throw new LoadError('target-missing', `There is no table ${name}.`)
-    const kept = { ...old, rows: ending.keepOnly === null ? old.rows : rowsIn(old, by.column, ending.keepOnly) }
+    // The ledger also has what other runs entered since: their rows are theirs.
+    const entered = [...ledgerOf(contents, pipeline).values()].map((row) => storedPartition(by, row.key, row.lower, row.upper))
+    const kept = { ...old, rows: ending.keepOnly === null ? old.rows : rowsIn(old, by.column, [...ending.keepOnly, ...entered]) }
     const deleted = old.rows.length - kept.rows.length
     const builds = complete && tableInMaking(from.position) === old.table.identity && ending.key.length > 0
     if (builds) {

@@ -51,7 +51,7 @@ export class Ledger {
   /** Inside the transaction that prepares the run. */
   async enter(session: Session, { first: { pipeline }, runId, wanted, forget }: Preparation): Promise<void> {
     if (!(await this.#isThere(session))) await session.query(createLedger(this.table))
-    if (forget) await session.query(`DELETE FROM ${this.table} WHERE pipeline_name = $1`, [pipeline])
+    const attempts = forget ? await this.#forget(session, pipeline) : 0
     for (let at = 0; at < wanted.length; at += ROWS_AT_ONCE) {
       const some = wanted.slice(at, at + ROWS_AT_ONCE)
       const fresh = some.filter(({ seen }) => seen === null)
@@ -59,12 +59,13 @@ export class Ledger {
       if (fresh.length > 0)
         await session.query(
           `INSERT INTO ${this.table} (pipeline_name, partition_key, lower_bound, upper_bound, estimated_rows, status, attempt, run_id, closed)
-           SELECT $1, x.key, x.lower, x.upper, x.rows, 'planned', 0, $2, false
+           SELECT $1, x.key, x.lower, x.upper, x.rows, 'planned', $4, $2, false
            FROM jsonb_to_recordset($3::jsonb) AS x(key text, lower text, upper text, rows bigint) ON CONFLICT (pipeline_name, partition_key) DO NOTHING`,
           [
             pipeline,
             runId,
             JSON.stringify(fresh.map(({ partition, estimatedRows }) => fields(partition.key, boundTexts(partition.bounds), estimatedRows))),
+            attempts,
           ],
         )
       if (again.length > 0)
@@ -75,6 +76,15 @@ export class Ledger {
           [pipeline, JSON.stringify(again.map(({ seen }) => ({ key: seen?.key, attempt: seen?.attempt, status: seen?.status })))],
         )
     }
+  }
+
+  /** The highest attempt there was: a claim from before must not pass for one from after. */
+  async #forget(session: Session, pipeline: string): Promise<number> {
+    const [row] = await session.query(
+      `WITH gone AS (DELETE FROM ${this.table} WHERE pipeline_name = $1 RETURNING attempt) SELECT coalesce(max(attempt), 0) AS attempt FROM gone`,
+      [pipeline],
+    )
+    return Number(row?.['attempt'])
   }
 
   /** The process that had it before is ended, where it still is: it may hold locks on the rows that are to be replaced. */

@@ -5,7 +5,7 @@ import { LoadError } from '../../core/errors.ts'
 import type { Claim, LedgerRow, LedgerSummary } from '../../core/ledger.ts'
 import type { Load } from '../../core/load.ts'
 import { addCounts, NO_ROWS } from '../../core/load.ts'
-import type { Partition } from '../../core/partition.ts'
+import { type Partition, storedPartition } from '../../core/partition.ts'
 import { type Position, tableInMaking } from '../../core/position.ts'
 import type { State } from '../../core/state.ts'
 import type { TableName } from '../../core/table.ts'
@@ -128,7 +128,7 @@ export class PostgresPartitions implements PartitionTarget {
     await lockPipeline(session, ending.pipeline)
     const from = await this.#store.read(session, ending.pipeline)
     if (from === null) throw new LoadError('state-corrupted', `The state of pipeline ${ending.pipeline} is gone.`)
-    const deleted = await purge(session, ending)
+    const deleted = await this.#purge(session, ending)
     const rows = addCounts(ending.rows, { ...NO_ROWS, deleted })
     const made = tableInMaking(from.position)
     if (ending.complete && made !== null) await this.#buildIndexes(session, ending, made)
@@ -137,6 +137,16 @@ export class PostgresPartitions implements PartitionTarget {
     await this.#store.advance(session, from, to, ending.runId)
     await this.#store.record(session, from, to, ending.read, rows, ending, ending.seconds)
     return { state: to, deleted, collisions: [] }
+  }
+
+  /** Not the rows of what other runs have entered into the ledger since: none is entered while this goes on. */
+  async #purge(session: Session, { pipeline, keepOnly, table, by }: Ending): Promise<number> {
+    if (keepOnly === null) return 0
+    const known = new Set(keepOnly.map(({ key }) => key))
+    const entered = (await this.#ledger.read(session, pipeline)).filter(({ key }) => !known.has(key))
+    const kept = [...keepOnly, ...entered.map((row) => storedPartition(by, row.key, row.lower, row.upper))]
+    const inside = insidePredicate(POSTGRES, by.column, kept)
+    return (await session.execute(`DELETE FROM ${tableIdentifier(table.name)} WHERE (${inside}) IS NOT TRUE`)).count
   }
 
   /** After the rows: a tenth of the time that keeping them takes while rows come in. */
@@ -155,12 +165,6 @@ function inMaking(position: Position, table: string): Position {
 
 function needsIndex(table: PostgresTable, column: string): boolean {
   return !table.indexed.includes(column) && table.key[0] !== column
-}
-
-async function purge(session: Session, { keepOnly, table, by }: Ending): Promise<number> {
-  if (keepOnly === null) return 0
-  const inside = insidePredicate(POSTGRES, by.column, keepOnly)
-  return (await session.execute(`DELETE FROM ${tableIdentifier(table.name)} WHERE (${inside}) IS NOT TRUE`)).count
 }
 
 /** Runs that prepare or finish the same pipeline do so one after the other. */
