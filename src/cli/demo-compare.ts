@@ -25,18 +25,18 @@ export interface Ends {
   readonly warehouse: string
 }
 
-/** `upTo`: only rows whose cursor lies below it. */
-export async function compareTable({ shop, warehouse }: Ends, table: ShopTable, upTo: string | null = null): Promise<Comparison> {
-  const from = `FROM ${table.name}${upTo === null ? '' : ` WHERE ${table.cursor} < '${upTo}'::timestamptz`}`
+/** `where`: which rows of the source are expected. */
+export async function compareTable({ shop, warehouse }: Ends, table: ShopTable, where = 'true'): Promise<Comparison> {
+  const from = `FROM ${table.name} WHERE ${where}`
   const source = async (sql: string): Promise<Rows> =>
     (await shop.query<string[]>({ text: sql, rowMode: 'array' })).rows.map((row) => row.map(String))
   const [[a = []], b] = await Promise.all([
     source(`SELECT count(*), sum(('x' || left(md5(${table.inPostgres}), 15))::bit(60)::bigint) ${from}`),
     checksum(warehouse, table),
   ])
-  const counts = { table: table.name, source_rows: Number(a[0]), target_rows: Number(b[0]), target_checksum: b.join(' ') }
+  const counts = { table: table.pipeline, source_rows: Number(a[0]), target_rows: Number(b[0]), target_checksum: b.join(' ') }
   if (a.join() === b.join()) return { ...counts, equal: true, lost: 0, doubled: 0, different: 0 }
-  const there = await readDuckdb(warehouse, `SELECT id, md5(${table.inDuckdb}) FROM staging.${table.name}`)
+  const there = await readDuckdb(warehouse, `SELECT id, md5(${table.inDuckdb}) FROM staging.${table.pipeline}`)
   return { ...counts, equal: false, ...difference(await source(`SELECT id, md5(${table.inPostgres}) ${from}`), there) }
 }
 
@@ -44,7 +44,7 @@ export async function compareTable({ shop, warehouse }: Ends, table: ShopTable, 
 export async function checksum(warehouse: string, table: ShopTable): Promise<readonly string[]> {
   const [row = []] = await readDuckdb(
     warehouse,
-    `SELECT count(*), sum(('0x' || left(md5(${table.inDuckdb}), 15))::BIGINT) FROM staging.${table.name}`,
+    `SELECT count(*), sum(('0x' || left(md5(${table.inDuckdb}), 15))::BIGINT) FROM staging.${table.pipeline}`,
   )
   return row
 }

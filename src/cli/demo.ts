@@ -4,33 +4,27 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
-import type { Client } from 'pg'
 import { LoadError } from '../core/errors.ts'
-import { count, grouped } from '../core/plan-text.ts'
+import { count } from '../core/plan-text.ts'
 import { watermarkOf } from '../core/position.ts'
 import type { PostgresServer } from '../testing/postgres-server.ts'
 import type { Console } from './console.ts'
-import { type Comparison, checksum, compareTable } from './demo-compare.ts'
+import { checksum } from './demo-compare.ts'
+import { byDay, threeDays } from './demo-partitions.ts'
 import { type Loaded, load, loadAndKill } from './demo-run.ts'
 import { beginLateSale, changeShop, fillShop, greatestUpdate, PROJECT_FILE, SHOP, skippedByScript } from './demo-shop.ts'
+import { compare, loadedText, type Stage, warehouseOf } from './demo-stage.ts'
 
 /** The safe bound stays this far behind the source's clock: younger rows of an append wait. A little more, for slow machines. */
 const MARGIN_MS = 2_300
 
-interface Stage {
-  readonly console: Console
-  readonly shop: Client
-  readonly cashier: Client
-  readonly url: string
-  readonly folder: string
-  readonly steps: { step: string; comparisons: readonly Comparison[] }[]
-}
+const RUN = ['run', ...SHOP.map(({ pipeline }) => pipeline)]
 
 /** Starts everything, shows it, and leaves nothing behind. Exit 4 if a row was lost or doubled. */
 export async function demo(console: Console): Promise<number> {
   const began = performance.now()
   console.say('A small shop in a Postgres of its own, loaded into a DuckDB file.')
-  console.say('It takes about 15 seconds and leaves nothing behind.')
+  console.say('It takes about 20 seconds and leaves nothing behind.')
   await using server = await start()
   const { default: pg } = await import('pg')
   const [shop, cashier] = [
@@ -48,6 +42,8 @@ export async function demo(console: Console): Promise<number> {
     await lateCommit(stage)
     await killed(stage)
     await again(stage)
+    await byDay(stage)
+    await threeDays(stage)
   } finally {
     await Promise.allSettled([shop.end(), cashier.end()])
   }
@@ -73,96 +69,79 @@ export function withoutPostgres(error: unknown): unknown {
 }
 
 async function firstLoad(stage: Stage, server: PostgresServer): Promise<void> {
-  const { console, shop, folder, url } = stage
+  const { console, shop } = stage
   await fillShop(shop)
   console.say('')
   console.say(`1. A shop in Postgres ${server.version}, on port ${server.port}:`)
   console.say('   200,000 orders, 100,000 order events, 2,000 products.')
   console.say('')
   console.say('2. First load: orders by merge, order_events by append, products by replace.')
-  const loaded = await load(folder, url)
+  const loaded = await load(stage, RUN)
   console.say(`   ${loadedText(loaded)}`)
-  await compare(stage, 'first load')
+  await compareShop(stage, 'first load')
 }
 
 async function lateCommit(stage: Stage): Promise<void> {
-  const { console, shop, cashier, folder, url } = stage
+  const { console, shop, cashier } = stage
   console.say('')
   console.say('3. The shop goes on: 20,000 orders change, rows come and go, and a cashier')
   console.say('   begins a sale that stays open while all others commit.')
   const sale = await beginLateSale(cashier)
   await changeShop(shop, 1)
   await pause(MARGIN_MS)
-  const loaded = await load(folder, url)
+  const loaded = await load(stage, RUN)
   const greatestSeen = await greatestUpdate(shop)
   console.say(`   ${loadedText(loaded)}`)
   console.say('   What is merged loads at once. What is appended waits for the open sale.')
-  await compare(stage, 'while a transaction is open', loaded)
+  await compareShop(stage, 'while a transaction is open', loaded)
   await sale.commit()
   console.say('')
   console.say('4. The sale commits. Its three rows are dated before thousands that are loaded.')
-  console.say(`   ${loadedText(await load(folder, url))}`)
+  console.say(`   ${loadedText(await load(stage, RUN))}`)
   console.say(
     `   A script that goes on from max(updated_at) would have lost ${count(await skippedByScript(shop, greatestSeen), 'row')} here.`,
   )
-  await compare(stage, 'after the late commit')
+  await compareShop(stage, 'after the late commit')
 }
 
 async function killed(stage: Stage): Promise<void> {
-  const { console, shop, folder, url, steps } = stage
+  const { console, shop, steps } = stage
   console.say('')
   console.say('5. Changes again, and two runs are killed by SIGKILL: one while its rows')
   console.say('   arrive, one just before its commit.')
   const before = steps.at(-1)?.comparisons.map((one) => one.target_checksum)
   await changeShop(shop, 2)
   const changed = performance.now()
-  await loadAndKill(folder, url, 'orders', 'chunk-staged:3')
+  await loadAndKill(stage, ['run', 'orders'], 'chunk-staged:3')
   await pause(Math.max(0, MARGIN_MS - (performance.now() - changed)))
-  await loadAndKill(folder, url, 'order_events', 'before-commit')
+  await loadAndKill(stage, ['run', 'order_events'], 'before-commit')
   const after: string[] = []
   for (const table of SHOP) after.push((await checksum(warehouseOf(stage), table)).join(' '))
   if (before?.join() === after.join()) console.say('   The target is as it was, to the last row. Nothing is half-written.')
   else console.say('   The target CHANGED.')
   console.say('   Run again, with nothing to repair:')
-  console.say(`   ${loadedText(await load(folder, url))}`)
-  await compare(stage, 'after two kills')
+  console.say(`   ${loadedText(await load(stage, RUN))}`)
+  await compareShop(stage, 'after two kills')
 }
 
 async function again(stage: Stage): Promise<void> {
-  const { console, folder, url } = stage
+  const { console } = stage
   console.say('')
   console.say('6. Run once more, with nothing new in the shop.')
-  const { pipelines } = await load(folder, url)
+  const { pipelines } = await load(stage, RUN)
   const changed = pipelines.reduce((sum, { rows }) => sum + rows.inserted + rows.updated + rows.deleted, 0)
   console.say(`   ${count(changed, 'row')} changed.`)
-  await compare(stage, 'run again')
+  await compareShop(stage, 'run again')
 }
 
 /** After `loaded`, an append that waits is compared up to its watermark: beyond it nothing is promised yet. */
-async function compare({ console, shop, folder, steps }: Stage, step: string, loaded?: Loaded): Promise<void> {
-  const comparisons: Comparison[] = []
-  for (const table of SHOP) {
-    const to = loaded?.pipelines.find(({ pipeline }) => pipeline === table.name)?.to ?? null
+async function compareShop(stage: Stage, step: string, loaded?: Loaded): Promise<void> {
+  const expected = SHOP.map((table) => {
+    const to = loaded?.pipelines.find(({ pipeline }) => pipeline === table.pipeline)?.to ?? null
     const upTo = table.write === 'append' ? watermarkOf(to) : null
-    comparisons.push(await compareTable({ shop, warehouse: warehouseOf({ folder }) }, table, upTo))
-  }
-  steps.push({ step, comparisons })
-  const rows = comparisons.reduce((sum, one) => sum + one.source_rows, 0)
-  const upTo = loaded === undefined ? '' : ', order_events up to its watermark'
-  for (const one of comparisons.filter(({ equal }) => !equal))
-    console.say(`   ${one.table} DIFFERS: ${grouped(one.lost)} lost, ${grouped(one.doubled)} doubled, ${grouped(one.different)} different.`)
-  if (comparisons.every(({ equal }) => equal)) console.say(`   Compared: ${count(rows, 'row')}, all equal${upTo}.`)
-}
-
-function warehouseOf({ folder }: Pick<Stage, 'folder'>): string {
-  return join(folder, 'warehouse.duckdb')
-}
-
-function loadedText({ pipelines, seconds }: Loaded): string {
-  const sum = (kind: 'inserted' | 'updated' | 'deleted'): number => pipelines.reduce((total, { rows }) => total + rows[kind], 0)
-  const parts = (['inserted', 'updated', 'deleted'] as const).filter((kind) => sum(kind) > 0).map((kind) => `${grouped(sum(kind))} ${kind}`)
-  const held = pipelines.filter(({ status }) => status === 'held').map(({ pipeline }) => pipeline)
-  return `${parts.join(', ') || 'nothing to do'} in ${seconds.toFixed(1)} s${held.length === 0 ? '.' : `; ${held.join(', ')} held.`}`
+    return upTo === null ? { table } : { table, where: `${table.cursor} < '${upTo}'::timestamptz` }
+  })
+  await compare(stage, step, expected, loaded === undefined ? '' : ', order_events up to its watermark')
 }
 
 function verdict({ console, steps }: Stage, seconds: number): number {
