@@ -5,8 +5,10 @@ import type { Ended, Ending, LedgerFilter, PartitionTarget, PartitionWriter, Pre
 import { LoadError } from '../../core/errors.ts'
 import { type Claim, type LedgerRow, type LedgerSummary, NO_PARTITIONS } from '../../core/ledger.ts'
 import { addCounts, type Load, NO_ROWS } from '../../core/load.ts'
+import type { Partition } from '../../core/partition.ts'
 import { type Position, tableInMaking } from '../../core/position.ts'
 import type { State } from '../../core/state.ts'
+import type { TableName } from '../../core/table.ts'
 import { collidingPartitions } from './colliding-partitions.ts'
 import type { Connection, Database } from './database.ts'
 import { describeTable } from './describe.ts'
@@ -133,6 +135,15 @@ export class DuckdbPartitions implements PartitionTarget {
     await this.#store.advance(connection, from, to, ending.runId)
     await this.#store.record(connection, from, to, ending.read, rows, ending, ending.seconds)
     return { state: to, deleted, collisions: [] }
+  }
+
+  async countOutside(table: TableName, column: string, partitions: readonly Partition[]): Promise<number> {
+    const connection = await this.#ends.existing()
+    const found = connection === null ? null : await describeTable(connection, this.#ends.path, table)
+    if (connection === null || found === null) return 0
+    return connection.count(
+      `SELECT count(*) FROM ${tableIdentifier(table)} WHERE (${insideCondition(found, column, partitions)}) IS NOT TRUE`,
+    )
   }
 
   /** A connection of its own, while nobody else commits partitions. */
