@@ -124,6 +124,8 @@ function quantile(histogram: readonly number[], lower: bigint, upper: bigint, sh
 /** Only what `--from` and `--to` ask for: ranges that reach into [from, to). */
 async function limited(ranges: readonly Range[], { session, range }: NumberQuestion): Promise<readonly Range[]> {
   if (range.from === null && range.to === null) return ranges
+  const wrong = [range.from, range.to].find((text) => text !== null && !/^[+-]?\d+(\.\d*)?$/.test(text))
+  if (wrong != null) throw new LoadError('bad-value', `${JSON.stringify(wrong)} is no number, and so no end of a range.`)
   const [row] = await session.query('SELECT floor($1::numeric)::text AS "from", ceil($2::numeric)::text AS "to"', [range.from, range.to])
   const from = row?.['from'] == null ? null : BigInt(row['from'])
   const to = row?.['to'] == null ? null : BigInt(row['to'])

@@ -57,7 +57,7 @@ export interface TimeQuestion {
 export async function timePartitions(question: TimeQuestion): Promise<readonly TimePartition[]> {
   const limits = await findLimits(question)
   if (limits === null) return []
-  const { session, by, most } = question
+  const { session, by, most, range } = question
   const [span] = await query(
     session,
     `SELECT extract(epoch FROM date_trunc('${by.unit}', ${limits.last}) - date_trunc('${by.unit}', ${limits.first})) AS seconds`,
@@ -66,7 +66,7 @@ export async function timePartitions(question: TimeQuestion): Promise<readonly T
   if (seconds < 0)
     throw new LoadError(
       'bad-value',
-      `The partitions end before they begin: first ${by.first ?? 'of the rows'}, last ${by.last ?? 'of the rows'}.`,
+      `The partitions end before they begin: first ${range.from ?? by.first ?? 'of the rows'}, last ${range.to ?? by.last ?? 'of the rows'}.`,
       {
         hint: 'Both are included; `last` must not lie before `first`.',
       },
