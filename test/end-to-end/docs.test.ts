@@ -21,6 +21,8 @@ interface Block {
 }
 
 const PAGES = ['README.md', 'ARCHITECTURE.md', ...listFiles('docs', '.md'), ...listFiles('examples', '.md')]
+/** What is in the database of a page. */
+const SEEDS: Readonly<Record<string, string>> = { 'docs/guides/partitions.md': 'examples/partitions/seed.sql' }
 const LANGUAGES = ['sh', 'sql', 'ts', 'yaml', 'text']
 
 // A server of its own: the pages make roles.
@@ -37,7 +39,7 @@ test.each(PAGES.filter((page) => blocksOf(page).some(({ language }) => language 
   const client = new pg.Client({ connectionString: server.url(database) })
   await client.connect()
   try {
-    await client.query(readFileSync(join(ROOT, 'examples/postgres-to-duckdb/seed.sql'), 'utf8'))
+    await client.query(readFileSync(join(ROOT, SEEDS[page] ?? 'examples/postgres-to-duckdb/seed.sql'), 'utf8'))
     using folder = userFolder({ SOURCE_URL: server.url(database) })
     for (const block of blocksOf(page)) {
       if (block.file !== null && block.language !== 'sql') folder.write(block.file, block.text)
@@ -112,10 +114,9 @@ async function loadYaml(text: string, folder: UserFolder): Promise<void> {
             connections: CONNECTIONS,
             pipelines: {
               orders: {
-                pattern: 'watermark',
+                ...('partition' in written ? { pattern: 'partition' } : { pattern: 'watermark', cursor: 'updated_at' }),
                 source: { connection: 'shop', table: 'public.orders' },
                 target: { connection: 'warehouse' },
-                cursor: 'updated_at',
                 ...written,
               },
             },

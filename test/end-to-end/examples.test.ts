@@ -21,6 +21,26 @@ test('postgres-to-duckdb: seeds, loads, changes, loads again', async () => {
   expect(await duckdbRows(warehouse, "SELECT count(*) FROM staging.orders WHERE id % 100 = 0 AND status <> 'shipped'")).toEqual([['0']])
 })
 
+test('partitions: a backfill, a correction, and what has changed', async () => {
+  await using shop = await freshDatabase()
+  using folder = userFolder({ SOURCE_URL: shop.url })
+  cpSync(join(ROOT, 'examples/partitions'), folder.path, { recursive: true })
+  const { exit, out, err } = await folder.shell('./run.sh')
+  expect({ exit, err }).toEqual({ exit: 0, err: expect.stringContaining('31 partitions: 24 committed, 7 skipped') })
+  expect(err).toContain('4 partitions: 2 committed, 2 skipped')
+  expect(out).toMatch(/^2024-03-10 {2}committed {2}2 +930 /m)
+  expect(out).toMatch(/^\(null\) +committed {2}1 /m)
+  expect(out).not.toContain('missing:')
+  const [wanted] = await shop.rows("SELECT count(*) AS n, sum(id) AS ids, count(*) FILTER (WHERE region = 'EU') AS eu FROM orders")
+  for (const table of ['orders_by_day', 'orders_by_region'])
+    expect(
+      await duckdbRows(
+        join(folder.path, 'warehouse.duckdb'),
+        `SELECT count(*), sum(id), count(*) FILTER (WHERE region = 'EU') FROM staging.${table}`,
+      ),
+    ).toEqual([[wanted?.n, wanted?.ids, wanted?.eu]])
+})
+
 test('library: a project from a program, and a script that keeps its own SQL', async () => {
   await using shop = await freshDatabase()
   await using warehouse = await freshDatabase()
