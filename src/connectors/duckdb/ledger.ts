@@ -1,8 +1,8 @@
-// The ledger in a DuckDB file. Claims are made one at a time, so that two of them never meet. Nobody renews a lease in the table: an
-// update there would collide with the commit of a partition that began before it. Who is alive is known in live-runs.ts.
+// The ledger in a DuckDB file. Claims, and commits that rest on them, are made one at a time: only this process has the file. Nobody
+// renews a lease in the table: an update there would collide with the commit of a partition that began before it. Who is alive is
+// known in live-runs.ts.
 
 import type { LedgerFilter, Preparation } from '../../contract/target.ts'
-import { LoadError } from '../../core/errors.ts'
 import { type Claim, inOrder, type LedgerRow, type LedgerSummary, NO_PARTITIONS } from '../../core/ledger.ts'
 import { boundTexts } from '../../core/partition.ts'
 import { createLedger, failureText, ledgerRowFrom, ledgerTable, lostClaim, PARTITIONS } from '../../sql/ledger-table.ts'
@@ -84,33 +84,36 @@ export class Ledger {
     }
   }
 
-  /** The highest attempt there was: a claim from before must not pass for one from after. */
+  /** An attempt higher than all there were: a claim from before must not pass for one from after. */
   async #forget(connection: Connection, pipeline: string): Promise<number> {
     const gone = await connection.rows(`DELETE FROM ${this.table} WHERE pipeline_name = $1 RETURNING attempt`, [pipeline])
-    return gone.reduce((most, row) => Math.max(most, Number(row['attempt'])), 0)
+    return gone.reduce((most, row) => Math.max(most, Number(row['attempt'])), 0) + 1
   }
 
-  /** Never two at a time. */
+  /** Never two at a time. Not by one statement: an UPDATE that answers rows writes them anew, unseen by transactions that are older. */
   async claim(connection: Connection, pipeline: string, runId: string, keys: readonly string[]): Promise<Claim | null> {
     const others = liveRuns(pipeline).filter((id) => id !== runId)
-    try {
-      const [row] = await connection.rows(
-        `UPDATE ${this.table} SET status = 'running', attempt = attempt + 1, run_id = $2, staged_at = $5::TIMESTAMP, error = NULL
-         WHERE pipeline_name = $1 AND partition_key = (SELECT p.partition_key FROM ${this.table} AS p
-           JOIN (SELECT unnest(k) AS key, generate_subscripts(k, 1) AS n FROM (SELECT from_json($3::VARCHAR, '["VARCHAR"]') AS k)) AS x ON p.partition_key = x.key
-           WHERE p.pipeline_name = $1 AND (p.status = 'planned' OR p.status = 'running' AND p.run_id NOT IN ${texts('$4')}) ORDER BY x.n LIMIT 1)
-         RETURNING partition_key AS key, attempt`,
-        [pipeline, runId, JSON.stringify(keys), JSON.stringify(others), now()],
-      )
-      return row === undefined ? null : { pipeline, runId, key: String(row['key']), attempt: Number(row['attempt']) }
-    } catch (thrown) {
-      // Whoever was thought dead is committing it at this moment.
-      if (thrown instanceof LoadError && thrown.code === 'try-again') return null
-      throw thrown
-    }
+    const [free] = await connection.rows(
+      `SELECT p.partition_key AS key, p.attempt + 1 AS attempt FROM ${this.table} AS p
+         JOIN (SELECT unnest(k) AS key, generate_subscripts(k, 1) AS n FROM (SELECT from_json($2::VARCHAR, '["VARCHAR"]') AS k)) AS x ON p.partition_key = x.key
+       WHERE p.pipeline_name = $1 AND (p.status = 'planned' OR p.status = 'running' AND p.run_id NOT IN ${texts('$3')}) ORDER BY x.n LIMIT 1`,
+      [pipeline, JSON.stringify(keys), JSON.stringify(others)],
+    )
+    if (free === undefined) return null
+    const claim = { pipeline, runId, key: String(free['key']), attempt: Number(free['attempt']) }
+    await connection.run(
+      `UPDATE ${this.table} SET status = 'running', attempt = $3, run_id = $4, staged_at = $5::TIMESTAMP, error = NULL
+       WHERE pipeline_name = $1 AND partition_key = $2`,
+      [...own(claim), now()],
+    )
+    return claim
   }
 
-  /** Compare-and-set; inside the transaction of the rows. Throws `state-conflict`, and `try-again` where the row moved in another way. */
+  /**
+   * Compare-and-set; inside the transaction of the rows, which sees the ledger as it was when it began. The caller has asked `isOwn`
+   * on another connection, and lets no claim be made until the commit: DuckDB itself sees no conflict between two transactions that
+   * change different columns of one row. Throws `state-conflict`.
+   */
   async settle(connection: Connection, claim: Claim, rows: number, checksum: string | null, closed: boolean): Promise<void> {
     const values = [...own(claim), rows, checksum, String(closed), now()]
     if ((await connection.run(this.settleStatement, values)) !== 1) throw lostClaim(claim)
@@ -120,6 +123,7 @@ export class Ledger {
     return `UPDATE ${this.table} SET status = 'committed', "rows" = $5, checksum = $6, closed = $7::BOOLEAN, committed_at = $8::TIMESTAMP, error = NULL WHERE ${OWN}`
   }
 
+  /** Does the claim still hold? */
   async isOwn(connection: Connection, claim: Claim): Promise<boolean> {
     return (await connection.count(`SELECT count(*) FROM ${this.table} WHERE ${OWN}`, own(claim))) === 1
   }

@@ -63,11 +63,12 @@ export class DuckdbPartitions implements PartitionTarget {
       await this.#store.prepare(connection)
       await this.#ledger.make(connection)
       for (const change of preparation.changes) if (change.kind === 'create-table') await createSchema(connection, change.table.name.schema)
-      return inTransaction(connection, async () => {
+      const enter = async (): Promise<State> => {
         const state = await this.#enterState(connection, preparation)
         await this.#ledger.enter(connection, preparation)
         return state
-      })
+      }
+      return this.#ends.open().inTurn(() => inTransaction(connection, enter))
     })
   }
 

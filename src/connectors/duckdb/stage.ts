@@ -7,6 +7,7 @@ import type { Stage } from '../../contract/target.ts'
 import type { Chunk } from '../../core/chunk.ts'
 import { LoadError } from '../../core/errors.ts'
 import { invariant } from '../../core/invariant.ts'
+import type { Claim } from '../../core/ledger.ts'
 import type { Load, RowCounts } from '../../core/load.ts'
 import type { Settlement } from '../../core/settlement.ts'
 import { encodeColumns } from '../../formats/pg-copy-binary.ts'
@@ -100,7 +101,7 @@ async function beginDirect(connection: Connection, load: Load): Promise<boolean>
 
 async function createStage(connection: Connection, load: Load): Promise<void> {
   const columns = load.columns.map((column) => `${identifier(column.name)} ${column.native}`)
-  await connection.run(`CREATE TEMP TABLE "_tidemark_stage" (${columns.join(', ')})`)
+  await connection.run(`CREATE OR REPLACE TEMP TABLE "_tidemark_stage" (${columns.join(', ')})`)
 }
 
 async function changeSchema(connection: Connection, load: Load): Promise<void> {
@@ -133,6 +134,7 @@ class DuckdbStage implements Stage {
   readonly #begun = performance.now()
   #committing: Promise<unknown> | null = null
   #aborted = false
+  #ending = false
 
   constructor(parts: Parts) {
     this.#parts = parts
@@ -161,7 +163,8 @@ class DuckdbStage implements Stage {
         settlement.kind === 'state'
           ? await this.#commitSlice(settlement, rows)
           : await database.alone(() => this.#commitPartition(settlement, rows))
-      await this.#release()
+      // Whatever an interruption meets now, the rows are in.
+      await this.#release().catch(() => undefined)
       return counts
     } catch (thrown) {
       await this.#cleanUp()
@@ -178,28 +181,34 @@ class DuckdbStage implements Stage {
     if (!direct) await changeSchema(connection, load)
     const counts = await this.#apply(rows)
     await store.record(connection, from, to, rows, counts, load, (performance.now() - this.#begun) / 1000)
-    this.#goOn()
-    await connection.run('COMMIT').catch((thrown) => {
+    await this.#end().catch((thrown) => {
       throw asConflict(thrown, load.pipeline)
     })
     return counts
   }
 
   async #commitPartition({ claim, checksum, closed }: Settlement & { kind: 'partition' }, rows: number): Promise<RowCounts> {
-    const { connection, ledger, direct } = this.#parts
+    const { database, connection, ledger, direct } = this.#parts
     invariant(ledger !== null, 'a partition is committed without a ledger')
     this.#goOn()
     if (!direct) await connection.run('BEGIN TRANSACTION')
-    try {
+    const counts = await this.#apply(rows)
+    // The fence comes last: nobody can claim the partition between the question and the commit.
+    await database.inTurn(async () => {
+      await this.#refuseLostClaim(claim, ledger)
       await ledger.settle(connection, claim, rows, checksum, closed)
-      const counts = await this.#apply(rows)
-      this.#goOn()
-      await connection.run('COMMIT')
-      return counts
-    } catch (thrown) {
-      if (!(thrown instanceof LoadError) || thrown.code !== 'try-again') throw thrown
-      await connection.run('ROLLBACK').catch(() => undefined)
-      throw (await ledger.isOwn(connection, claim)) ? thrown : lostClaim(claim)
+      await this.#end()
+    })
+    return counts
+  }
+
+  /** By another connection: this one sees the ledger as it was when its transaction began. */
+  async #refuseLostClaim(claim: Claim, ledger: Ledger): Promise<void> {
+    const other = await this.#parts.database.connect()
+    try {
+      if (!(await ledger.isOwn(other, claim))) throw lostClaim(claim)
+    } finally {
+      await other.close()
     }
   }
 
@@ -216,10 +225,17 @@ class DuckdbStage implements Stage {
     if (this.#aborted) throw new LoadError('stopped', 'The load was stopped.')
   }
 
+  /** From here on nothing interrupts: a COMMIT that is interrupted may fail although it was made. */
+  async #end(): Promise<void> {
+    this.#goOn()
+    this.#ending = true
+    await this.#parts.connection.run('COMMIT')
+  }
+
   /** A commit under way ends by itself, one way or the other: a ROLLBACK between its statements would let the rest stand alone. */
   async abort(): Promise<void> {
     this.#aborted = true
-    await this.#parts.connection.interrupt().catch(() => undefined)
+    if (!this.#ending) await this.#parts.connection.interrupt().catch(() => undefined)
     await (this.#committing ?? this.#cleanUp())
   }
 

@@ -95,7 +95,7 @@ class DuckdbTarget implements Target {
     const keepsAll = load.strategy === 'append' || load.strategy === 'overwrite-partition' || load.keyGuaranteed || load.key.length === 0
     const dedupe = keepsAll ? [] : [dropDuplicates(DUCKDB, load, into)]
     const settle = load.partition === null ? [] : [this.partitions.settleStatement]
-    return [...ddl, ...dedupe, ...settle, ...(direct ? [] : applying(load, stage))]
+    return [...ddl, ...dedupe, ...(direct ? [] : applying(load, stage)), ...settle]
   }
 
   async close(): Promise<void> {
