@@ -50,7 +50,7 @@ export class PostgresPartitionReader implements PartitionReader {
 
   async checksum(partition: Partition, columns: readonly Column[]): Promise<string> {
     const where = `${partitionPredicate(POSTGRES, this.#pipeline.by.column, partition.bounds)} AND ${this.#rows()}`
-    const [row] = await this.#session.query(`SELECT ${CHECKSUM(columns)} AS checksum FROM ${this.#from} AS t WHERE ${where}`)
+    const [row] = await this.#session.query(`SELECT ${CHECKSUM(columns)} AS checksum FROM ${this.#from} WHERE ${where}`)
     return row?.['checksum'] ?? EMPTY_CHECKSUM
   }
 
@@ -108,7 +108,7 @@ export async function readChecksums(session: Session, question: ChecksumQuestion
   const found = new Map<string, string>()
   if (partitions.length === 0) return found
   const answers = await session.query(
-    `SELECT ${groupOf(question)} AS place, ${CHECKSUM(columns)} AS checksum FROM ${from} AS t WHERE ${rows} GROUP BY 1`,
+    `SELECT ${groupOf(question)} AS place, ${CHECKSUM(columns)} AS checksum FROM ${from} WHERE ${rows} GROUP BY 1`,
   )
   const byPlace = new Map(answers.map((row) => [row['place'] ?? '', row['checksum'] ?? EMPTY_CHECKSUM]))
   for (const [index, { key, bounds }] of partitions.entries()) {
