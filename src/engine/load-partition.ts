@@ -29,7 +29,7 @@ export async function loadPartition(
   await reader.begin()
   try {
     const checksum = planned.compares || planned.remembers ? await reader.checksum(planned.partition, plan.load.columns) : null
-    if (planned.compares && checksum !== null && checksum === planned.seen?.checksum) {
+    if (planned.compares && isFirstSinceSeen(claimed) && checksum !== null && checksum === planned.seen?.checksum) {
       await writer.confirm(claim, checksum, planned.closed)
       return { read: 0, bytes: 0, rows: NO_ROWS }
     }
@@ -53,9 +53,13 @@ export async function loadPartition(
   }
 }
 
-/** Whoever claimed it since it was seen may have filled it. */
-function withAbsence({ claim, planned }: Claimed, load: Load): Load {
-  if (load.partition === null || claim.attempt === (planned.seen?.attempt ?? 0) + 1) return load
+/** Nobody else can have filled it, or loaded other content: whoever was seen running it may have committed it after that. */
+function isFirstSinceSeen({ claim, planned }: Claimed): boolean {
+  return claim.attempt === (planned.seen?.attempt ?? 0) + 1 && planned.seen?.status !== 'running'
+}
+
+function withAbsence(claimed: Claimed, load: Load): Load {
+  if (load.partition === null || isFirstSinceSeen(claimed)) return load
   return { ...load, partition: { ...load.partition, absent: false } }
 }
 

@@ -31,11 +31,12 @@ export async function observePartitions(
   request: RunRequest,
 ): Promise<PartitionLook> {
   const ledgerOf = partitionsOf(target, pipeline.name)
+  // Before the state: where a refresh comes between the two, its state says that nothing of the ledger is certain.
+  const ledger = request.fullRefresh ? [] : await ledgerOf.readLedger(pipeline.name)
   const [described, seen] = await both(source.describe(pipeline), lookAtTarget(pipeline, target))
   const resolved = resolvePartitions(pipeline, described)
   const sourceTable = selectedTable(resolved, described)
   refuseChangedDefinition(resolved, sourceTable, seen.table, seen.state, request)
-  const ledger = request.fullRefresh ? [] : await ledgerOf.readLedger(pipeline.name)
   const table = await openTable(source, resolved, described)
   try {
     const known = ledger.map((row) => storedPartition(pipeline.by, row.key, row.lower, row.upper))

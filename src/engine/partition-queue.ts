@@ -24,6 +24,8 @@ export class PartitionQueue {
   readonly #elsewhere = new Set<string>()
   /** Asked for by a worker at this moment. */
   readonly #asked = new Set<string>()
+  /** Being loaded by a worker of this process, by its attempt. */
+  readonly #held = new Map<string, number>()
   /** Given back, not before this moment. */
   readonly #later = new Map<string, number>()
   /** Keys that another run committed, or failed on. */
@@ -71,10 +73,16 @@ export class PartitionQueue {
         for (const key of keys.slice(0, at)) this.#elsewhere.add(key)
         this.#pending.unshift(...keys.slice(at + 1))
         const planned = this.#planned.get(claim.key)
+        this.#held.set(claim.key, claim.attempt)
         if (planned !== undefined) return { claim, planned }
       }
     }
     return null
+  }
+
+  /** Its worker is done with it, one way or the other. */
+  release({ key, attempt }: Claim): void {
+    if (this.#held.get(key) === attempt) this.#held.delete(key)
   }
 
   /** To be tried again, after a pause. */
@@ -97,7 +105,8 @@ export class PartitionQueue {
 
   /** Looks at what other runs have: done, free again, or still theirs. */
   async lookAround(): Promise<void> {
-    const keys = [...this.#elsewhere]
+    // Workers of one process never take a partition from each other, even when its lease is over.
+    const keys = [...this.#elsewhere].filter((key) => !this.#held.has(key))
     if (keys.length === 0) return
     const rows = new Map((await this.#target.readLedger(this.#pipeline, { keys })).map((row) => [row.key, row]))
     for (const key of keys) {

@@ -97,6 +97,8 @@ class Crew {
       machinery.reach('partition-done')
     } catch (thrown) {
       await this.#settleFailure(claimed, asLoadError(thrown), hands)
+    } finally {
+      this.queue.release(claim)
     }
   }
 
