@@ -1,33 +1,46 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { boundTexts, NULL_KEY, NULL_PARTITION, type Partition, type PartitionBy, rangeKey, storedPartition, valueKey } from './partition.ts'
+import {
+  boundsLike,
+  boundTexts,
+  NULL_KEY,
+  NULL_PARTITION,
+  type Partition,
+  type PartitionBy,
+  rangeKey,
+  storedPartition,
+  valueKey,
+} from './partition.ts'
 
 const shared = { column: 'at', nulls: 'include' } as const
 const odd = fc.oneof(fc.string(), fc.constantFrom(NULL_KEY, `"${NULL_KEY}"`, `""${NULL_KEY}""`, '', '"', '""', '"a"', 'a\nb', '"a\nb"'))
 
 /** A definition, and a partition as it cuts one. */
-const cut: fc.Arbitrary<readonly [PartitionBy, Partition]> = fc.oneof(
-  fc.tuple(fc.constant<PartitionBy>({ ...shared, kind: 'list', values: null }), odd).map(([by, value]) => {
-    return [by, { key: valueKey(value), bounds: { kind: 'value', value } }] as const
+const cut: fc.Arbitrary<{ readonly by: PartitionBy; readonly one: Partition }> = fc.oneof(
+  odd.map((value) => ({
+    by: { ...shared, kind: 'list', values: null } as const,
+    one: { key: valueKey(value), bounds: { kind: 'value', value } as const },
+  })),
+  fc.tuple(fc.bigInt(), fc.bigInt({ min: 1n, max: 10n ** 12n })).map(([lower, size]) => ({
+    by: { ...shared, kind: 'range', size } as const,
+    one: { key: rangeKey(lower, lower + size), bounds: { kind: 'range', lower: String(lower), upper: String(lower + size) } as const },
+  })),
+  fc.tuple(fc.nat(100), fc.integer({ min: 101, max: 1000 })).map(([bucket, of]) => ({
+    by: { ...shared, kind: 'hash', buckets: of } as const,
+    one: { key: `bucket-${bucket}`, bounds: { kind: 'bucket', bucket, of } as const },
+  })),
+  fc.constant({
+    by: { ...shared, kind: 'time', unit: 'day', first: null, last: null, zone: 'UTC' } as const,
+    one: { key: '2024-03-10', bounds: { kind: 'range', lower: '2024-03-10T00:00:00Z', upper: '2024-03-11T00:00:00Z' } as const },
   }),
-  fc.tuple(fc.bigInt(), fc.bigInt({ min: 1n, max: 10n ** 12n })).map(([lower, size]) => [
-    { ...shared, kind: 'range', size },
-    { key: rangeKey(lower, lower + size), bounds: { kind: 'range', lower: String(lower), upper: String(lower + size) } },
-  ]),
-  fc.tuple(fc.nat(100), fc.integer({ min: 101, max: 1000 })).map(([bucket, of]) => [
-    { ...shared, kind: 'hash', buckets: of },
-    { key: `bucket-${bucket}`, bounds: { kind: 'bucket', bucket, of } },
-  ]),
-  fc.constant([
-    { ...shared, kind: 'time', unit: 'day', first: null, last: null, zone: 'UTC' },
-    { key: '2024-03-10', bounds: { kind: 'range', lower: '2024-03-10T00:00:00Z', upper: '2024-03-11T00:00:00Z' } },
-  ] as const),
 )
 
 test('what the ledger holds of a partition is that partition', () => {
   fc.assert(
-    fc.property(cut, ([by, one]) => {
+    fc.property(cut, ({ by, one }) => {
       expect(storedPartition(by, one.key, ...boundTexts(one.bounds))).toEqual(one)
+      expect(boundsLike(one.bounds, ...boundTexts(one.bounds))).toEqual(one.bounds)
+      expect(boundsLike(one.bounds, null, null)).toEqual(NULL_PARTITION.bounds)
       expect(storedPartition(by, NULL_KEY, ...boundTexts(NULL_PARTITION.bounds))).toEqual(NULL_PARTITION)
     }),
   )

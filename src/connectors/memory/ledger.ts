@@ -41,7 +41,7 @@ export function entered(contents: Contents, { first: { pipeline }, runId, wanted
   const before = ledgerOf(contents, pipeline)
   const ledger = new Map(forget ? [] : before)
   // A claim from before the ledger forgot must not pass for one from after.
-  const attempt = forget ? Math.max(0, ...[...before.values()].map((row) => row.attempt)) : 0
+  const attempt = forget ? 1 + Math.max(0, ...[...before.values()].map((row) => row.attempt)) : 0
   for (const { partition, seen } of wanted) {
     const { key, bounds } = partition
     const now = ledger.get(key)
@@ -96,6 +96,18 @@ export function settled(
     error: null,
     leaseUntil: null,
   })
+}
+
+/**
+ * Partitions from which rows were taken, as they are in another one now, are to be loaded again: which of the two was read later is not
+ * known. Those that are being loaded will find out by themselves.
+ */
+export function robbed(contents: Contents, claim: Claim, isRobbed: (row: LedgerEntry) => boolean): Contents {
+  const ledger = new Map(ledgerOf(contents, claim.pipeline))
+  for (const row of ledger.values())
+    if (row.key !== claim.key && row.status === 'committed' && isRobbed(row))
+      ledger.set(row.key, { ...row, status: 'planned', checksum: null })
+  return withLedger(contents, claim.pipeline, ledger)
 }
 
 /** A claim that is lost stays so. */

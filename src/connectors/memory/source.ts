@@ -5,7 +5,7 @@ import type { PartitionedTable, PartitionOptions, ReadOptions, Source } from '..
 import type { Chunk } from '../../core/chunk.ts'
 import { LoadError } from '../../core/errors.ts'
 import type { Head, RunRequest } from '../../core/head.ts'
-import { type Pipeline, printSource, type ResolvedPartitions, type ResolvedPipeline, selectedTable } from '../../core/pipeline.ts'
+import { printSource, type ResolvedPartitions, type ResolvedPipeline, selectedTable, type TablePipeline } from '../../core/pipeline.ts'
 import { type Position, watermarkOf } from '../../core/position.ts'
 import type { Slice } from '../../core/slice.ts'
 import type { State } from '../../core/state.ts'
@@ -38,7 +38,7 @@ export class MemorySource implements Source, Looks {
     this.marginMicros = marginMicros
   }
 
-  async describe(pipeline: Pipeline): Promise<Table> {
+  async describe(pipeline: TablePipeline): Promise<Table> {
     this.database.interrupt()
     const table = this.tableOf(pipeline)
     this.#described.set(pipeline.name, this.columnsOf(table))
@@ -154,7 +154,7 @@ export class MemorySource implements Source, Looks {
     return JSON.stringify(table.columns.flatMap(({ name, dropped }) => (dropped ? [] : [name])))
   }
 
-  tableOf(pipeline: Pipeline): MemoryTable {
+  tableOf(pipeline: TablePipeline): MemoryTable {
     const name = pipeline.source.table?.name
     const table = name === undefined ? undefined : this.database.tables.get(name)
     if (table === undefined) throw new LoadError('missing-table', `There is no ${printSource(pipeline)} in memory.`)

@@ -5,14 +5,16 @@ import type { Chunk } from '../../core/chunk.ts'
 import { LoadError } from '../../core/errors.ts'
 import { invariant } from '../../core/invariant.ts'
 import type { Load, RowCounts } from '../../core/load.ts'
+import { boundsLike } from '../../core/partition.ts'
 import { compareTypes } from '../../core/schema-change.ts'
 import type { Settlement } from '../../core/settlement.ts'
 import type { HistoryRow, State, StateRow } from '../../core/state.ts'
 import { type Column, printTableName, type Table, type TableName } from '../../core/table.ts'
 import { applyRows, refuseDuplicates } from './apply.ts'
-import { settled } from './ledger.ts'
+import { isInPartition } from './in-partition.ts'
+import { robbed, settled } from './ledger.ts'
 import { MemoryPartitions } from './partition-target.ts'
-import { advanceState, type Contents, EMPTY_CONTENTS, refuseMovedState } from './state-store.ts'
+import { advanceState, type Contents, EMPTY_CONTENTS, type LedgerEntry, refuseMovedState, type TargetTable } from './state-store.ts'
 import { changedTable } from './table-changes.ts'
 import { type Cells, toRows } from './vectors.ts'
 
@@ -115,11 +117,24 @@ class MemoryStage implements Stage {
     const { rows, counts } = applyRows(old.table.columns, old.rows, load, this.#staged)
     refuseDuplicates(old.table.columns, rows, old.unique, name)
     const tables = new Map(contents.tables).set(name, { ...old, rows })
-    this.#target.contents = settled({ ...contents, tables }, claim, { rows: rowsRead, checksum, closed }, clock)
+    const after = settled({ ...contents, tables }, claim, { rows: rowsRead, checksum, closed }, clock)
+    this.#target.contents = robbed(after, claim, robbedBy(load, old, rows))
     return counts
   }
 
   async abort(): Promise<void> {
     this.#staged = []
   }
+}
+
+/** Is this a partition that rows were taken from because they are in the loaded one now? */
+function robbedBy({ partition }: Load, { table, rows }: TargetTable, after: readonly Cells[]): (row: LedgerEntry) => boolean {
+  if (partition?.byKey !== true) return () => false
+  const place = table.columns.findIndex(({ name }) => name === partition.column)
+  const { bounds } = partition.partition
+  const kept = new Set(after)
+  const values = rows.flatMap((row) => (kept.has(row) || isInPartition(row[place] ?? null, bounds) ? [] : [row[place] ?? null]))
+  // From the bounds of NULL it can't be told what the others' mean.
+  if (bounds.kind === 'null') return () => values.length > 0
+  return ({ lower, upper }) => values.some((value) => isInPartition(value, boundsLike(bounds, lower, upper)))
 }
