@@ -181,23 +181,22 @@ describe('lines', () => {
   })
 
   test.concurrent.for([
-    ['answer', 1],
-    ['answer', 2],
-    ['answer', 3],
-    ['request', 1],
-    ['request', 2],
-  ] as const)('the %s of a COMMIT is lost on connection %s', async ([what, connection], { expect: check }) => {
+    ['answer', 'the run', [1]],
+    ['answer', 'a worker', [2, 3, 4, 5]],
+    ['request', 'the run', [1]],
+    ['request', 'a worker', [2, 3, 4, 5]],
+  ] as const)('the %s of a COMMIT by %s is lost', async ([what, , connections], { expect: check }) => {
     await using proxy = await startFaultProxy({ port: await sharedPort() })
     await using loading = await startPartitions({ partition: { by: 'id', size: 100 } }, { targetUrl: (url) => proxy.url(url) })
     await makeOrders(loading.source, 599)
     await loading.source.run(WITHOUT_KEY)
-    proxy.set({ kind: 'lose-commit', what, connections: [connection], times: 1 })
+    proxy.set({ kind: 'lose-commit', what, connections, times: 1 })
     const first = await loading.run({}, QUICK)
     check({ error: first.error, fired: proxy.fired }).toEqual({ error: null, fired: 1 })
     check(await loading.compare()).toEqual(same(599))
 
     await loading.source.run('UPDATE orders SET amount = amount + 1')
-    proxy.set({ kind: 'lose-commit', what, connections: [proxy.connections + connection], times: 1 })
+    proxy.set({ kind: 'lose-commit', what, connections: connections.map((one) => proxy.connections + one), times: 1 })
     const keys = (await ledger(loading.target)).map(({ key }) => key ?? '')
     const again = await loading.run({ partitions: keys }, QUICK)
     check({ error: again.error, fired: proxy.fired }).toEqual({ error: null, fired: 2 })
