@@ -68,6 +68,12 @@ test('a strategy that the target does not know is refused', () => {
   expect(() => plan({ ...seen, targetStrategies: ['append'] })).toThrow(expect.objectContaining({ code: 'strategy-unsupported' }))
 })
 
+test('chosen partitions are refused: there are none', () => {
+  expect(() => plan({ ...seen, request: { ...ORDINARY_RUN, partitions: ['0..99'] } })).toThrow(
+    expect.objectContaining({ code: 'bad-usage' }),
+  )
+})
+
 test('planning changes nothing and asks nothing: the same look gives the same plan', () => {
   expect(plan(seen)).toEqual(plan(seen))
 })

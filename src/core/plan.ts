@@ -69,6 +69,10 @@ function planSteps(seen: Observation): Step[] {
     throw new LoadError('bad-usage', "A full refresh loads everything; it can't be limited to a range.", {
       hint: 'Leave out either `--full-refresh`, or `--from` and `--to`.',
     })
+  if (request.partitions.length > 0)
+    throw new LoadError('bad-usage', `Pipeline ${pipeline.name} has no partitions to choose: its pattern is watermark.`, {
+      hint: 'Load a range of the cursor again: `tidemark run PIPELINE --from VALUE --to VALUE`.',
+    })
   const strategy = strategyOf(pipeline, request)
   if (isReload(request) && strategy === 'append' && seen.head.late.mode === 'xid8')
     throw new LoadError(

@@ -34,6 +34,7 @@ interface Whole {
 
 /** Is there a first load in pieces to begin, or to go on with? */
 export function loadsInPieces(pipeline: WatermarkPipeline, state: State | null, request: RunRequest): boolean {
+  if (request.partitions.length > 0) return false
   if (state?.position.kind === 'snapshot') return !request.fullRefresh
   const ordinary = request.from === null && request.to === null && !request.fullRefresh
   return state === null && ordinary && pipeline.write !== 'replace'
