@@ -68,10 +68,11 @@ test('a strategy that the target does not know is refused', () => {
   expect(() => plan({ ...seen, targetStrategies: ['append'] })).toThrow(expect.objectContaining({ code: 'strategy-unsupported' }))
 })
 
-test('chosen partitions are refused: there are none', () => {
-  expect(() => plan({ ...seen, request: { ...ORDINARY_RUN, partitions: ['0..99'] } })).toThrow(
-    expect.objectContaining({ code: 'bad-usage' }),
-  )
+test('chosen partitions are refused: there are none, whether there is something to read or not', () => {
+  for (const slices of [seen.slices, []]) {
+    const one = { ...seen, request: { ...ORDINARY_RUN, partitions: ['0..99'] }, head: { ...seen.head, slice: slices[0] ?? null }, slices }
+    expect(() => plan(one)).toThrow(expect.objectContaining({ code: 'bad-usage' }))
+  }
 })
 
 test('planning changes nothing and asks nothing: the same look gives the same plan', () => {

@@ -50,6 +50,7 @@ export interface Plan {
 export function plan(seen: Observation): Plan {
   refuseChangedDefinition(seen.pipeline, seen.sourceTable, seen.targetTable, seen.state, seen.request)
   const { pipeline, head } = seen
+  refusePartitions(pipeline, seen.request)
   const steps = head.slice === null ? [] : planSteps(seen)
   return {
     pipeline: pipeline.name,
@@ -63,15 +64,18 @@ export function plan(seen: Observation): Plan {
   }
 }
 
+function refusePartitions({ name }: ResolvedPipeline, { partitions }: RunRequest): void {
+  if (partitions.length > 0)
+    throw new LoadError('bad-usage', `Pipeline ${name} has no partitions to choose: its pattern is watermark.`, {
+      hint: 'Load a range of the cursor again: `tidemark run PIPELINE --from VALUE --to VALUE`.',
+    })
+}
+
 function planSteps(seen: Observation): Step[] {
   const { pipeline, request, sourceTable } = seen
   if (request.fullRefresh && isReload(request))
     throw new LoadError('bad-usage', "A full refresh loads everything; it can't be limited to a range.", {
       hint: 'Leave out either `--full-refresh`, or `--from` and `--to`.',
-    })
-  if (request.partitions.length > 0)
-    throw new LoadError('bad-usage', `Pipeline ${pipeline.name} has no partitions to choose: its pattern is watermark.`, {
-      hint: 'Load a range of the cursor again: `tidemark run PIPELINE --from VALUE --to VALUE`.',
     })
   const strategy = strategyOf(pipeline, request)
   if (isReload(request) && strategy === 'append' && seen.head.late.mode === 'xid8')
