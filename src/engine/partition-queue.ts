@@ -2,7 +2,7 @@
 // pending (nobody has it, as far as is known), elsewhere (another run has it), or gone from here (loaded, failed, committed by others).
 
 import type { PartitionTarget, PartitionWriter } from '../contract/target.ts'
-import type { Claim } from '../core/ledger.ts'
+import type { Claim, LedgerRow } from '../core/ledger.ts'
 import type { PlannedPartition } from '../core/partition-plan.ts'
 import type { RunTime } from './run-time.ts'
 
@@ -30,6 +30,8 @@ export class PartitionQueue {
   readonly #later = new Map<string, number>()
   /** Keys that another run committed, or failed on. */
   readonly othersCommitted: string[] = []
+  /** What this run committed without hearing of it. */
+  readonly unheard: { claimed: Claimed; row: LedgerRow }[] = []
   readonly othersFailed: { key: string; error: string }[] = []
 
   constructor(pipeline: string, runId: string, target: PartitionTarget, loads: readonly PlannedPartition[], time: RunTime) {
@@ -113,7 +115,10 @@ export class PartitionQueue {
       const row = rows.get(key)
       if (row !== undefined && row.status === 'running' && !row.abandoned) continue
       this.#elsewhere.delete(key)
-      if (row?.status === 'committed') this.othersCommitted.push(key)
+      const planned = this.#planned.get(key)
+      if (row?.status === 'committed' && row.runId === this.#runId && planned !== undefined)
+        this.unheard.push({ claimed: { claim: { pipeline: this.#pipeline, runId: row.runId, key, attempt: row.attempt }, planned }, row })
+      else if (row?.status === 'committed') this.othersCommitted.push(key)
       else if (row?.status === 'failed') this.othersFailed.push({ key, error: row.error ?? '' })
       else if (row !== undefined) this.#pending.push(key)
     }

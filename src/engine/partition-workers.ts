@@ -4,7 +4,8 @@
 import type { PartitionedTable, PartitionReader } from '../contract/source.ts'
 import type { PartitionTarget, PartitionWriter } from '../contract/target.ts'
 import { asLoadError, ERRORS, LoadError } from '../core/errors.ts'
-import { RENEW_SECONDS } from '../core/ledger.ts'
+import { type LedgerRow, RENEW_SECONDS } from '../core/ledger.ts'
+import { NO_ROWS } from '../core/load.ts'
 import type { PartitionPlan } from '../core/partition-plan.ts'
 import { stopIfAsked } from './copy-chunks.ts'
 import { loadPartition, type PartitionOutcome } from './load-partition.ts'
@@ -85,21 +86,25 @@ class Crew {
   }
 
   async #load(claimed: Claimed, hands: Hands): Promise<void> {
-    const { plan, machinery, done } = this.#work
+    const { plan, machinery } = this.#work
     const { claim } = claimed
     machinery.reach('partition-claimed')
     machinery.emit({ kind: 'partition-started', pipeline: claim.pipeline, partition: claim.key, attempt: claim.attempt })
     try {
       const ends = { reader: await hands.reader(), writer: await hands.writer() }
-      const outcome = await loadPartition(claimed, plan, ends, machinery)
-      done(claimed, outcome)
-      machinery.emit({ kind: 'partition-committed', pipeline: claim.pipeline, partition: claim.key, attempt: claim.attempt, ...outcome })
+      this.#done(claimed, await loadPartition(claimed, plan, ends, machinery))
       machinery.reach('partition-done')
     } catch (thrown) {
       await this.#settleFailure(claimed, asLoadError(thrown), hands)
     } finally {
       this.queue.release(claim)
     }
+  }
+
+  #done(claimed: Claimed, outcome: PartitionOutcome): void {
+    const { pipeline, key, attempt } = claimed.claim
+    this.#work.done(claimed, outcome)
+    this.#work.machinery.emit({ kind: 'partition-committed', pipeline, partition: key, attempt, ...outcome })
   }
 
   async #settleFailure({ claim }: Claimed, error: LoadError, hands: Hands): Promise<void> {
@@ -128,6 +133,7 @@ class Crew {
     if (now - this.#lookedAround > LOOK_AROUND_SECONDS) {
       this.#lookedAround = now
       await this.queue.lookAround()
+      for (const { claimed, row } of this.queue.unheard.splice(0)) this.#done(claimed, outcomeOf(claimed, row))
       for (const { key, error } of this.queue.othersFailed.splice(0))
         this.failed.push({ key, error: new LoadError('partitions-failed', `Another run failed on it: ${error}`) })
       const { elsewhere } = this.queue
@@ -137,6 +143,13 @@ class Crew {
     }
     if (!this.queue.isEmpty) await this.#time.pause(0.05, machinery.signal)
   }
+}
+
+/** The answer to its COMMIT was lost: what the ledger knows of it. */
+function outcomeOf({ planned }: Claimed, row: LedgerRow): PartitionOutcome {
+  const isSame = planned.compares && row.checksum === planned.seen?.checksum
+  const read = isSame ? 0 : Number(row.rows ?? 0)
+  return { read, bytes: 0, rows: { ...NO_ROWS, inserted: read } }
 }
 
 /** The connections of one worker, opened when they are needed. */

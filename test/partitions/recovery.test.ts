@@ -193,6 +193,7 @@ describe('lines', () => {
     proxy.set({ kind: 'lose-commit', what, connections, times: 1 })
     const first = await loading.run({}, QUICK)
     check({ error: first.error, fired: proxy.fired }).toEqual({ error: null, fired: 1 })
+    check(first).toMatchObject({ status: 'loaded', rows: { read: 599, inserted: 599 }, partitions: { total: 6, committed: 6, skipped: 0 } })
     check(await loading.compare()).toEqual(same(599))
 
     await loading.source.run('UPDATE orders SET amount = amount + 1')
@@ -200,6 +201,7 @@ describe('lines', () => {
     const keys = (await ledger(loading.target)).map(({ key }) => key ?? '')
     const again = await loading.run({ partitions: keys }, QUICK)
     check({ error: again.error, fired: proxy.fired }).toEqual({ error: null, fired: 2 })
+    check(again).toMatchObject({ status: 'loaded', rows: { read: 599, inserted: 599 }, partitions: { total: 6, committed: 6, skipped: 0 } })
     check(await loading.compare()).toEqual(same(599))
     check((await ledger(loading.target)).map(({ status }) => status)).toEqual(Array.from({ length: 6 }, () => 'committed'))
   })
