@@ -119,6 +119,13 @@ describe('the column', () => {
     await refused(loading, { code: 'missing-column', names: ['partition column "region"', 'table goods', 'id, note'] })
   })
 
+  test('texts that its collation takes for equal', async () => {
+    await using loading = await start({ by: 'note' })
+    await loading.source.run(`CREATE COLLATION loose (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+      ALTER TABLE goods ALTER note TYPE text COLLATE loose`)
+    await refused(loading, { code: 'unusable-partition', names: ['"note"', 'table goods', 'collation'] })
+  })
+
   test('numbers that are none', async () => {
     await using loading = await start({ by: 'exact', size: 10 })
     await loading.source.run("UPDATE goods SET exact = 'NaN' WHERE id = 3")

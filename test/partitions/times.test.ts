@@ -315,13 +315,14 @@ test('a row of the hour that comes again after midnight in St. John’s is in a 
   expect(last.filter((one) => !one.endsWith(': 1'))).toEqual([])
 })
 
-test('a row at infinity is not left out in silence', async () => {
+test('a row at infinity, or before the year 1, is not left out in silence', async () => {
   await using loading = await startEvents({ ending: { unit: 'day' }, given: { unit: 'day', last: '2024-01-02' } })
   for (const [instant, name, code] of [
     ['infinity', 'ending', 'unusable-partition'],
     ['-infinity', 'ending', 'unusable-partition'],
     ['-infinity', 'given', 'unusable-partition'],
     ['infinity', 'given', null],
+    ['0002-05-05 00:00:00+00 BC', 'ending', 'unusable-partition'],
   ] as const) {
     await loading.source.run(`TRUNCATE events; INSERT INTO events (id, instant) VALUES (1, '2024-01-01'), (2, '${instant}')`)
     await using project = await loading.open()

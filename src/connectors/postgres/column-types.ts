@@ -94,6 +94,8 @@ function nativeType(type: DataType): string {
 export interface PostgresColumn extends Column {
   /** Domains resolved; differs from `native` where another server could not know the type. */
   readonly declared: string
+  /** Its collation takes different texts for equal. */
+  readonly loose?: boolean
 }
 
 /** How a column is selected when the target's column has the type `wanted`. */

@@ -174,6 +174,7 @@ function columnFrom(row: Row): PostgresColumn {
     type,
     native,
     declared: row['formatted'] ?? 'text',
+    loose: row['nondeterministic'] === 't',
     nullable: row['not_null'] !== 't',
     generated: (row['generated'] ?? '') !== '',
     backfill: firstElement(row['missing'] ?? null),

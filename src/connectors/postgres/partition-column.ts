@@ -20,12 +20,14 @@ export interface PartitionColumn {
   readonly indexed: boolean
 }
 
+const LOOSE = 'its collation takes different texts for equal, which the target would tell apart.'
+
 /** Throws `unusable-partition`. */
 export function partitionColumn(pipeline: TablePipeline, by: PartitionBy, table: PostgresTable): PartitionColumn {
   const column = columnNamed(table, by.column) as PostgresColumn | undefined
   if (column === undefined) throw new LoadError('missing-column', `${printSource(pipeline)} has no column "${by.column}".`)
   const family = familyOf(column)
-  const wrong = whyUnusable(by, column, family)
+  const wrong = column.loose === true && by.kind === 'list' ? LOOSE : whyUnusable(by, column, family)
   if (wrong !== null)
     throw new LoadError('unusable-partition', `Column "${column.name}" of ${printSource(pipeline)} is ${column.declared}: ${wrong}`)
   return {

@@ -95,6 +95,14 @@ async function findLimits({ session, by, column, from, where, range }: TimeQuest
       throw new LoadError('unusable-partition', `Column "${column.name}" has values without end (infinity): they lie in no partition.`, {
         hint: 'Give `first` and `last`, or leave such rows out with `where`.',
       })
+    if (row?.['value']?.endsWith(' BC') === true)
+      throw new LoadError(
+        'unusable-partition',
+        `Column "${column.name}" has values before the year 1: partitions have no names for them.`,
+        {
+          hint: 'Give `first`, or leave such rows out with `where`.',
+        },
+      )
     return row?.['value'] == null ? null : `${literal(row['value'])}::${type}`
   }
   const lowest = given.first === null ? await seen('min') : null
