@@ -1,5 +1,5 @@
 import type { Format } from './chunk.ts'
-import type { Partition } from './partition.ts'
+import type { Partition, PartitionBy } from './partition.ts'
 import type { ReplaceBy } from './pipeline.ts'
 import type { SchemaChange } from './schema-change.ts'
 import type { Cause } from './state.ts'
@@ -44,6 +44,8 @@ export interface LoadedPartition {
   readonly partition: Partition
   /** The column that its bounds are about. */
   readonly column: string
+  /** What the bounds of the pipeline's other partitions mean. */
+  readonly by: PartitionBy
   /** The target can't have rows of it: the pipeline made the table, and this partition never entered it. */
   readonly absent: boolean
   /** Also rows with a staged row's key give way, whatever partition they are in: one of them moved. */

@@ -77,7 +77,7 @@ export interface PartitionPlan {
   readonly changes: readonly SchemaChange[]
   /** The pipeline has made the target table, or will, and its first load is not over: what is not committed is not in it. */
   readonly makesTable: boolean
-  readonly column: string
+  readonly by: PartitionBy
   readonly maxShrink: number | null
   readonly replaceBy: ReplaceBy
   readonly workers: number
@@ -123,7 +123,7 @@ export function planPartitions(seen: PartitionObservation): PartitionPlan {
     },
     changes: loads.length === 0 && targetTable !== null ? [] : schema.changes,
     makesTable: targetTable === null || (!request.fullRefresh && tableInMaking(state?.position ?? null) === targetTable.identity),
-    column: pipeline.by.column,
+    by: pipeline.by,
     maxShrink: pipeline.maxShrink,
     replaceBy: pipeline.replaceBy,
     workers: Math.max(1, Math.min(request.workers ?? pipeline.workers, loads.length)),
@@ -309,7 +309,8 @@ export function partitionLoad(plan: PartitionPlan, one: PlannedPartition, runId:
     runId,
     partition: {
       partition: one.partition,
-      column: plan.column,
+      column: plan.by.column,
+      by: plan.by,
       absent: never && plan.makesTable,
       byKey: false,
       // A full refresh is asked for by someone who knows that rows are gone.

@@ -87,14 +87,6 @@ export function storedPartition(by: PartitionBy, key: string, lower: string | nu
   return { key, bounds: { kind: 'range', lower, upper } }
 }
 
-/** The bounds in a row of the ledger, of the same kind as others of its pipeline; null: those of NULL. */
-export function boundsLike(other: PartitionBounds, lower: string | null, upper: string | null): PartitionBounds {
-  if (lower === null || upper === null) return NULL_PARTITION.bounds
-  if (other.kind === 'value') return { kind: 'value', value: lower }
-  if (other.kind === 'bucket') return { kind: 'bucket', bucket: Number(lower), of: Number(upper) }
-  return { kind: 'range', lower, upper }
-}
-
 /** What of the definition the stored bounds depend on. Not `first`, `last` and `values`: they only say which partitions are wanted. */
 export function partitionRule(by: PartitionBy): string {
   switch (by.kind) {

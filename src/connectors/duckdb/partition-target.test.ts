@@ -88,7 +88,15 @@ function loadOf(claim: Claim, absent: boolean): Load {
     newestBy: null,
     replaces: null,
     rescuedBelow: null,
-    partition: { partition, column: 'id', absent, byKey: false, maxShrink: null, replaceBy: 'delete' },
+    partition: {
+      partition,
+      column: 'id',
+      by: { kind: 'range', column: 'id', size: 10n, nulls: 'error' },
+      absent,
+      byKey: false,
+      maxShrink: null,
+      replaceBy: 'delete',
+    },
     fingerprint: 'f',
   }
 }

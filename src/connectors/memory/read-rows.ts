@@ -1,6 +1,6 @@
 // Rows of a memory table as chunks; between two chunks others may act.
 
-import type { ReadOptions } from '../../contract/source.ts'
+import type { ReadOptions } from '../../contract/read-options.ts'
 import type { Chunk } from '../../core/chunk.ts'
 import { LoadError } from '../../core/errors.ts'
 import { type MemoryDatabase, type MemoryTable, placeOf, type Version, valueAt } from './database.ts'

@@ -1,7 +1,8 @@
 // A memory table as source, under the same rules as a real server: reads only, one snapshot a slice, nothing seen before it
 // is committed. Its looks are methods of their own, so that tests can blind one of them.
 
-import type { PartitionedTable, PartitionOptions, ReadOptions, Source } from '../../contract/source.ts'
+import type { ReadOptions } from '../../contract/read-options.ts'
+import type { PartitionedTable, PartitionOptions, Source } from '../../contract/source.ts'
 import type { Chunk } from '../../core/chunk.ts'
 import { LoadError } from '../../core/errors.ts'
 import type { Head, RunRequest } from '../../core/head.ts'

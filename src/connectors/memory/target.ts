@@ -5,7 +5,7 @@ import type { Chunk } from '../../core/chunk.ts'
 import { LoadError } from '../../core/errors.ts'
 import { invariant } from '../../core/invariant.ts'
 import type { Load, RowCounts } from '../../core/load.ts'
-import { boundsLike } from '../../core/partition.ts'
+import { storedPartition } from '../../core/partition.ts'
 import { compareTypes } from '../../core/schema-change.ts'
 import type { Settlement } from '../../core/settlement.ts'
 import type { HistoryRow, State, StateRow } from '../../core/state.ts'
@@ -131,10 +131,10 @@ class MemoryStage implements Stage {
 function robbedBy({ partition }: Load, { table, rows }: TargetTable, after: readonly Cells[]): (row: LedgerEntry) => boolean {
   if (partition?.byKey !== true) return () => false
   const place = table.columns.findIndex(({ name }) => name === partition.column)
-  const { bounds } = partition.partition
   const kept = new Set(after)
-  const values = rows.flatMap((row) => (kept.has(row) || isInPartition(row[place] ?? null, bounds) ? [] : [row[place] ?? null]))
-  // From the bounds of NULL it can't be told what the others' mean.
-  if (bounds.kind === 'null') return () => values.length > 0
-  return ({ lower, upper }) => values.some((value) => isInPartition(value, boundsLike(bounds, lower, upper)))
+  const values = rows.flatMap((row) => (kept.has(row) ? [] : [row[place] ?? null]))
+  return ({ key, lower, upper }) => {
+    const { bounds } = storedPartition(partition.by, key, lower, upper)
+    return values.some((value) => isInPartition(value, bounds))
+  }
 }

@@ -78,10 +78,10 @@ export class Ledger {
     }
   }
 
-  /** The highest attempt there was: a claim from before must not pass for one from after. */
+  /** An attempt higher than all there were: a claim from before must not pass for one from after. */
   async #forget(session: Session, pipeline: string): Promise<number> {
     const [row] = await session.query(
-      `WITH gone AS (DELETE FROM ${this.table} WHERE pipeline_name = $1 RETURNING attempt) SELECT coalesce(max(attempt), 0) AS attempt FROM gone`,
+      `WITH gone AS (DELETE FROM ${this.table} WHERE pipeline_name = $1 RETURNING attempt) SELECT coalesce(max(attempt), 0) + 1 AS attempt FROM gone`,
       [pipeline],
     )
     return Number(row?.['attempt'])

@@ -18,6 +18,7 @@ import { POSTGRES } from './dialect.ts'
 import { postgresError } from './errors.ts'
 import { addKey, buildKey } from './key.ts'
 import type { Ledger } from './ledger.ts'
+import { takeMovedRows } from './moved-rows.ts'
 import { type NativePartition, openNativePartition } from './native-partition.ts'
 import type { Session } from './session.ts'
 import type { StateStore } from './state-store.ts'
@@ -124,11 +125,11 @@ export class PostgresStage implements Stage {
 
   /** Rows of the partition, and rows that are elsewhere under a key of its own now, give way to the staged ones. */
   async #replaceByKey(rowsRead: number): Promise<RowCounts> {
-    const { key, columns, table } = this.#load
+    const { columns, table } = this.#load
     const target = tableIdentifier(table.name)
+    invariant(this.#ledger !== null, 'partitions have a ledger')
     await this.#deletePartition()
-    const sameKey = key.map((name) => `t.${identifier(name)} = s.${identifier(name)}`).join(' AND ')
-    const moved = (await this.#session.execute(`DELETE FROM ${target} AS t USING ${STAGE} AS s WHERE ${sameKey}`)).count
+    const moved = await takeMovedRows(this.#session, this.#load, STAGE, this.#ledger.table)
     const names = columns.map((column) => identifier(column.name)).join(', ')
     await this.#session.query(`INSERT INTO ${target} (${names}) ${POSTGRES.overriding}SELECT ${names} FROM ${STAGE}`)
     refuseShrinking(this.#load, this.#replaced, rowsRead)
