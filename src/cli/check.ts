@@ -1,4 +1,4 @@
-import type { Finding } from '../contract/source.ts'
+import type { Finding } from '../contract/finding.ts'
 import { openProject } from '../project/open-project.ts'
 import type { Console } from './console.ts'
 

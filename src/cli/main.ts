@@ -130,6 +130,10 @@ command('reload', 'load chosen partitions again', partitions)
   .argument('<keys...>')
   .action(act(async (console, name: string, keys: string[]) => (await import('./partitions.ts')).reloadPartitions(console, name, keys)))
 
+command('drop', 'remove what a pipeline made at its source, and its state; data stay')
+  .argument('<pipeline>')
+  .action(act(async (console, name: string) => (await import('./drop.ts')).drop(console, name)))
+
 command('init', 'write a starter project file from the tables behind a URL')
   .argument('[url]')
   .action(act(async (console, url: string | undefined) => (await import('./init.ts')).init(console, url)))

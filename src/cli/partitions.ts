@@ -45,7 +45,7 @@ export async function listPartitions(console: Console, name: string, flags: List
 
 /** Values and buckets leave nothing out between them. */
 function hasRanges(pipeline: Pipeline): boolean {
-  const by = pipeline.pattern === 'partition' ? pipeline.by : pipeline.firstLoad?.by
+  const by = pipeline.pattern === 'partition' ? pipeline.by : pipeline.pattern === 'watermark' ? pipeline.firstLoad?.by : undefined
   return by !== undefined && by.kind !== 'list' && by.kind !== 'hash'
 }
 

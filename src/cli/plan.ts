@@ -1,8 +1,9 @@
+import { changePlanText } from '../core/change-plan.ts'
 import { partitionLoad } from '../core/partition-plan.ts'
 import { partitionPlanText } from '../core/partition-plan-text.ts'
 import { planText } from '../core/plan-text.ts'
 import { openProject } from '../project/open-project.ts'
-import { partitionPlanJson, planJson } from '../reporters/json.ts'
+import { changePlanJson, partitionPlanJson, planJson } from '../reporters/json.ts'
 import type { Console } from './console.ts'
 import { type RunFlags, requestOf } from './request.ts'
 
@@ -14,6 +15,11 @@ export async function plan(console: Console, names: readonly string[], flags: Ru
     const one = await project.plan(pipeline.name, requestOf(flags, console))
     const { target } = await project.ends(pipeline)
     const explain = flags.sql === true ? target.explain?.bind(target) : undefined
+    if ('copies' in one) {
+      console.answer(changePlanText(one))
+      plans.push(changePlanJson(one))
+      continue
+    }
     const isPartitioned = 'partitions' in one
     console.answer(isPartitioned ? partitionPlanText(one, console.options.verbose === true) : planText(one))
     const loads = isPartitioned

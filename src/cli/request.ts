@@ -23,6 +23,7 @@ export function requestOf(flags: RunFlags, console: Console): RunRequest {
     partitions: flags.partition ?? [],
     retryOnly: false,
     workers: flags.workers ?? null,
+    follows: false,
     agreed: console.options.yes ?? false,
   }
 }

@@ -1,5 +1,5 @@
 import type { LedgerSummary } from '../core/ledger.ts'
-import { grouped } from '../core/plan-text.ts'
+import { bytesText, grouped } from '../core/plan-text.ts'
 import { watermarkOf } from '../core/position.ts'
 import { durationText } from '../core/run-view.ts'
 import type { StateRow } from '../core/state.ts'
@@ -16,11 +16,14 @@ export async function status(console: Console, names: readonly string[]): Promis
     const state = await project.state(pipeline.name)
     const lag = lagSeconds(state)
     const partitions = pipeline.pattern === 'partition' ? await project.partitionSummary(pipeline.name) : null
-    rows.push(statusJson(pipeline.name, pipeline.pattern, state, lag, partitions))
+    const kept = await project.logStatus(pipeline.name)
+    const log =
+      kept === null ? null : { state: kept.state, active: kept.active, retained_bytes: kept.retainedBytes, lag_bytes: kept.lagBytes }
+    rows.push(statusJson(pipeline.name, pipeline.pattern, state, lag, partitions, log))
     lines.push([
       pipeline.name,
-      partitions === null ? (watermarkOf(state?.position ?? null) ?? '-') : partitionsText(partitions),
-      lag === null ? '-' : durationText(lag),
+      partitions === null ? (positionText(state) ?? '-') : partitionsText(partitions),
+      lag !== null ? durationText(lag) : log?.lag_bytes == null ? (log?.state ?? '-') : bytesText(log.lag_bytes),
       state?.lastRunAt?.slice(0, 19) ?? '-',
       state?.recordsProcessed == null ? '-' : grouped(Number(state.recordsProcessed)),
     ])
@@ -28,6 +31,10 @@ export async function status(console: Console, names: readonly string[]): Promis
   console.answer(aligned(lines))
   console.data({ command: 'status', pipelines: rows })
   return 0
+}
+
+function positionText(state: StateRow | null): string | null {
+  return state?.position.kind === 'log' ? state.position.at : watermarkOf(state?.position ?? null)
 }
 
 function partitionsText({ total, committed, running, failed }: LedgerSummary): string {

@@ -363,10 +363,13 @@ describe('pipelines', () => {
   })
 
   it.each([
-    ['pattern: cdc', '6:14 pipelines.p.pattern: pattern cdc is not supported by this version yet'],
-    ['pattern: watermrk', '6:14 pipelines.p.pattern: unknown pattern "watermrk"; did you mean "watermark"? Allowed: watermark, partition'],
-    ['cursor: u', '5:3 pipelines.p.pattern: missing; expected one of watermark, partition'],
-    ['pattern: [x]', '6:14 pipelines.p.pattern: expected one of watermark, partition'],
+    ['pattern: snapshot', '6:14 pipelines.p.pattern: unknown pattern "snapshot"; allowed: watermark, partition, cdc'],
+    [
+      'pattern: watermrk',
+      '6:14 pipelines.p.pattern: unknown pattern "watermrk"; did you mean "watermark"? Allowed: watermark, partition, cdc',
+    ],
+    ['cursor: u', '5:3 pipelines.p.pattern: missing; expected one of watermark, partition, cdc'],
+    ['pattern: [x]', '6:14 pipelines.p.pattern: expected one of watermark, partition, cdc'],
   ])('with %s', async (line, expected) => {
     expect(await problems(`${HEAD}  p:\n    ${line}\n`)).toEqual([`tidemark.yml:${expected}`])
   })
@@ -386,11 +389,14 @@ describe('defaults', () => {
     ['{ target: { connection: wh }, writ: merge }', '2:41 defaults.writ: unknown key; did you mean "write"?'],
     [
       '{ target: { connection: wh }, write: mrge }',
-      `2:48 defaults.write: unknown value "mrge"; did you mean "merge"? Allowed: ${STRATEGIES}, overwrite-partition`,
+      `2:48 defaults.write: unknown value "mrge"; did you mean "merge"? Allowed: ${STRATEGIES}, overwrite-partition, soft-delete`,
     ],
     ['{ target: { connection: whh } }', '2:35 defaults.target.connection: unknown connection "whh"; did you mean "wh"? Allowed: shop, wh'],
     ['{ target: { schema: x } }', '2:13 defaults.target.connection: missing; expected text'],
-    ['{ target: { connection: wh }, pattern: cdc }', '2:50 defaults.pattern: pattern cdc is not supported by this version yet'],
+    [
+      '{ target: { connection: wh }, pattern: cdcc }',
+      '2:50 defaults.pattern: unknown pattern "cdcc"; did you mean "cdc"? Allowed: watermark, partition, cdc',
+    ],
   ])('%s is told once, where it stands', async (defaults, expected) => {
     expect(await problems(withDefaults(defaults))).toEqual([`tidemark.yml:${expected}`])
   })

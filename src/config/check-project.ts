@@ -2,6 +2,7 @@
 
 import * as z from 'zod/mini'
 import type { Pipeline } from '../core/pipeline.ts'
+import { buildCdc, checkCdcRules } from './build-cdc.ts'
 import { buildPartition } from './build-partition.ts'
 import { buildWatermark } from './build-watermark.ts'
 import type { OptionReport } from './connection-options.ts'
@@ -147,6 +148,11 @@ function checkPipeline(name: string, raw: unknown, check: Check): ProjectPipelin
     checkWatermarkRules(merged, context)
     return parsed === null || problems.count > before ? null : buildWatermark(name, parsed, origin.written(locate(['start'])))
   }
+  if (pattern === 'cdc') {
+    const parsed = validate(PATTERNS.cdc, merged, check, locate)
+    checkCdcRules(merged, context)
+    return parsed === null || problems.count > before ? null : buildCdc(name, parsed)
+  }
   const parsed = validate(PATTERNS.partition, merged, check, locate)
   checkPartitionRules(merged, context)
   return parsed === null || problems.count > before ? null : buildPartition(name, parsed)
@@ -172,7 +178,6 @@ function unknownType(path: Path, type: string, origin: Origin): string {
 }
 
 function unknownPattern(path: Path, pattern: string, origin: Origin): string {
-  if (includes(NOT_YET.patterns, pattern)) return `pattern ${pattern} is not supported by this version yet`
   return unknownWord('pattern', path, pattern, PATTERN_NAMES, origin)
 }
 

@@ -14,13 +14,13 @@ type PipelineBeside<Defaults, Connection extends string> = Beside<PipelineInput,
 type Beside<P extends PipelineInput, Defaults, Connection extends string> = P extends unknown
   ? Omit<P, keyof Defaults | 'source' | 'target'> &
       Partial<Omit<P, 'source' | 'target'>> &
-      Side<'source', Defaults, Connection> &
-      Side<'target', Defaults, Connection>
+      Side<P, 'source', Defaults, Connection> &
+      Side<P, 'target', Defaults, Connection>
   : never
 
-type Side<Name extends 'source' | 'target', Defaults, Connection extends string> = Name extends keyof Defaults
-  ? { readonly [Key in Name]?: Named<PipelineInput[Name], Connection> }
-  : { readonly [Key in Name]: Named<PipelineInput[Name], Connection> }
+type Side<P extends PipelineInput, Name extends 'source' | 'target', Defaults, Connection extends string> = Name extends keyof Defaults
+  ? { readonly [Key in Name]?: Named<P[Name], Connection> }
+  : { readonly [Key in Name]: Named<P[Name], Connection> }
 
 type Named<SideInput, Connection extends string> = Omit<SideInput, 'connection'> & { readonly connection: Connection }
 

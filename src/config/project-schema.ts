@@ -1,6 +1,7 @@
 // The whole project file. New connection types and patterns are added to the two tables here, and nowhere else in config.
 
 import * as z from 'zod/mini'
+import { cdcSchema } from './cdc-schema.ts'
 import type { OptionsReview } from './connection-options.ts'
 import { duckdbOptions, reviewDuckdb } from './duckdb-options.ts'
 import { fields, oneOf, optionalFields } from './field.ts'
@@ -17,12 +18,11 @@ export const CONNECTION_TYPES = {
 } as const satisfies Record<string, { schema: z.core.$ZodType; review: OptionsReview }>
 
 /** The patterns, each with the fields of its pipelines. */
-export const PATTERNS = { watermark: watermarkSchema, partition: partitionSchema } as const
+export const PATTERNS = { watermark: watermarkSchema, partition: partitionSchema, cdc: cdcSchema } as const
 
 /** Words of the documentation that this version refuses as not supported yet, rather than as misspelt. */
 export const NOT_YET = {
   connectionTypes: ['kafka', 'snowflake'],
-  patterns: ['cdc'],
 } as const
 
 const NAME = /^[A-Za-z0-9_\-./]{1,100}$/
@@ -32,9 +32,12 @@ export function isProjectName(name: string): boolean {
   return NAME.test(name)
 }
 
-const anyPattern = oneOf(['watermark', 'partition'], 'How the pipelines load.')
+const anyPattern = oneOf(['watermark', 'partition', 'cdc'], 'How the pipelines load.')
 const anyWrite = z.optional(
-  oneOf(['merge', 'delete-insert', 'append', 'replace', 'overwrite-partition'], "How rows enter the target. Default: the pattern's own."),
+  oneOf(
+    ['merge', 'delete-insert', 'append', 'replace', 'overwrite-partition', 'soft-delete'],
+    "How rows enter the target. Default: the pattern's own.",
+  ),
 )
 
 /** What may stand under `defaults`: any field of any pattern. */
@@ -53,7 +56,7 @@ export const projectSchema = fields(
       .check(z.describe('The databases, each under a name of your own.')),
     defaults: z.optional(defaultsSchema),
     pipelines: z
-      .record(name, z.discriminatedUnion('pattern', [watermarkSchema, partitionSchema]))
+      .record(name, z.discriminatedUnion('pattern', [watermarkSchema, partitionSchema, cdcSchema]))
       .check(z.describe('The loads, each under a name that stays: its position is stored under it.')),
   },
   'A tidemark project.',

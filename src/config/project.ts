@@ -1,4 +1,4 @@
-import type { PartitionPipeline, Pipeline, WatermarkPipeline } from '../core/pipeline.ts'
+import type { OneTablePipeline, PartitionPipeline, Pipeline, WatermarkPipeline } from '../core/pipeline.ts'
 import type { Path } from './origin.ts'
 
 /** A connection as the user wrote it, references resolved. */
@@ -17,7 +17,7 @@ export interface ConnectionConfig {
 /** A pipeline for every table that a wildcard finds. */
 export type WildcardPipeline = Templated<WatermarkPipeline> | Templated<PartitionPipeline>
 
-type Templated<P extends Pipeline> = Omit<P, 'source' | 'target'> & {
+type Templated<P extends OneTablePipeline> = Omit<P, 'source' | 'target'> & {
   readonly wildcard: true
   /** `table` is the table's name with `*` for any letters. */
   readonly source: { readonly connection: string; readonly schema: string; readonly table: string }

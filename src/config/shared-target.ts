@@ -1,7 +1,7 @@
 // Two pipelines that write one table would each take the other's rows for its own.
 
 import { LoadError } from '../core/errors.ts'
-import type { Pipeline } from '../core/pipeline.ts'
+import { type Pipeline, targetTables } from '../core/pipeline.ts'
 import type { TableName } from '../core/table.ts'
 import type { ConnectionConfig, Project } from './project.ts'
 
@@ -25,10 +25,12 @@ export function eachSharedTarget(
 ): void {
   const owners = new Map<string, Pipeline>()
   for (const pipeline of pipelines) {
-    const identity = tableIdentity(pipeline.target.connection, pipeline.target.table, connections)
-    const earlier = owners.get(identity)
-    if (earlier === undefined) owners.set(identity, pipeline)
-    else found(pipeline, earlier)
+    for (const table of targetTables(pipeline)) {
+      const identity = tableIdentity(pipeline.target.connection, table, connections)
+      const earlier = owners.get(identity)
+      if (earlier === undefined) owners.set(identity, pipeline)
+      else found(pipeline, earlier)
+    }
   }
 }
 

@@ -28,7 +28,7 @@ export function checkTableRules(raw: Fields, leading: { readonly role: string; r
   if (raw['on_bad_row'] === 'quarantine') context.report(['on_bad_row'], 'quarantine is not supported by this version yet')
 }
 
-function checkConnections(raw: Fields, context: RuleContext): void {
+export function checkConnections(raw: Fields, context: RuleContext): void {
   for (const side of ['source', 'target']) {
     const name = mapIn(raw, side)?.['connection']
     if (typeof name === 'string' && name !== '' && !context.connectionNames.includes(name)) {

@@ -8,6 +8,9 @@ import type { Position } from '../core/position.ts'
 import type { CursorRange, Slice } from '../core/slice.ts'
 import type { State } from '../core/state.ts'
 import type { Column, Table, TableName } from '../core/table.ts'
+import type { Finding } from './finding.ts'
+import type { LogSource } from './log.ts'
+import type { ReadOptions } from './read-options.ts'
 
 export interface Source {
   /** What `read` can produce, best first. */
@@ -31,6 +34,8 @@ export interface Source {
   checkPartitions?(pipeline: ResolvedPartitions, table: Table): Promise<readonly Finding[]>
   /** A look at a table in partitions. */
   openPartitions?(pipeline: ResolvedPartitions, table: Table, options: PartitionOptions): Promise<PartitionedTable>
+  /** Its log can be followed; absent where a source has none. */
+  readonly log?: LogSource
   close(): Promise<void>
 }
 
@@ -63,19 +68,4 @@ export interface PartitionReader {
   read(partition: Partition, options: ReadOptions): AsyncIterable<Chunk>
   end(): Promise<void>
   close(): Promise<void>
-}
-
-export interface ReadOptions {
-  readonly format: Format
-  /** Names and target types of the values wanted, in this order. */
-  readonly columns: readonly Column[]
-  readonly chunkBytes: number
-  readonly signal: AbortSignal
-}
-
-export interface Finding {
-  readonly severity: 'error' | 'warning' | 'info'
-  readonly code: string
-  readonly message: string
-  readonly hint: string
 }

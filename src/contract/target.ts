@@ -10,7 +10,8 @@ import type { Settlement } from '../core/settlement.ts'
 import type { Cause, HistoryRow, State, StateRow } from '../core/state.ts'
 import type { Table, TableName } from '../core/table.ts'
 import type { WriteStrategyName } from '../core/write-strategy.ts'
-import type { Finding } from './source.ts'
+import type { Finding } from './finding.ts'
+import type { ChangeTarget } from './log.ts'
 
 export interface Target {
   /** What a stage accepts, best first. */
@@ -26,9 +27,13 @@ export interface Target {
   readHistory(pipeline: string, limit: number): Promise<readonly HistoryRow[]>
   /** Counts a run that found nothing, so that the next sweep comes when it is due. */
   noteQuietRun(state: State): Promise<void>
+  /** Removes all that is remembered of a pipeline; false where there was nothing. */
+  forget(pipeline: string): Promise<boolean>
   begin(load: Load): Promise<Stage>
   /** Loads partitions side by side; absent where a target can't. */
   readonly partitions?: PartitionTarget
+  /** Takes changes of a log; absent where a target can't. */
+  readonly changes?: ChangeTarget
   check?(table: TableName): Promise<readonly Finding[]>
   /** The statements of a load, for people to read. */
   explain?(load: Load): readonly string[]

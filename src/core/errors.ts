@@ -251,6 +251,30 @@ export const ERRORS = {
     meaning: 'The target does not know this write strategy.',
     hint: 'Choose another `write`.',
   },
+  'log-corrupted': {
+    retry: 'backoff',
+    exit: 1,
+    meaning: "The source's log can't be read as what it should be.",
+    hint: 'Run again. If it happens again at the same place, please report it with the version of the source.',
+  },
+  'log-lost': {
+    retry: 'never',
+    exit: 3,
+    meaning: 'The log of the source no longer reaches back to the position that is stored.',
+    hint: 'Nothing was skipped. Copy the tables again with `--full-refresh`, or restore what the log was.',
+  },
+  'log-unavailable': {
+    retry: 'never',
+    exit: 3,
+    meaning: 'The source does not keep a log that changes can be read from.',
+    hint: 'See what `tidemark check` says about wal_level, privileges, slots and replica identities.',
+  },
+  'row-missing': {
+    retry: 'never',
+    exit: 1,
+    meaning: 'The target lacks a row that the source has changed: somebody else has written to the table.',
+    hint: 'Copy the table again with `--resync TABLE`, and let nobody else write to it.',
+  },
   'short-read': { retry: 'backoff', exit: 1, meaning: 'Fewer rows arrived than the source said it sent.', hint: 'Run again.' },
   'state-conflict': {
     retry: 'never',

@@ -26,7 +26,7 @@ export interface PartitionCounts {
 export interface PipelineResult {
   readonly pipeline: string
   readonly status: RunStatus
-  readonly pattern: 'watermark' | 'partition'
+  readonly pattern: 'watermark' | 'partition' | 'cdc'
   readonly from: Position | null
   readonly to: Position | null
   readonly epoch: number

@@ -39,6 +39,8 @@ export interface RunRequest {
   readonly retryOnly: boolean
   /** null: what the pipeline says. */
   readonly workers: number | null
+  /** Of a log: on and on, until it is stopped. */
+  readonly follows: boolean
   /** The user has agreed to what is unusual, such as more than 100,000 partitions. */
   readonly agreed: boolean
 }
@@ -52,6 +54,7 @@ export const ORDINARY_RUN: RunRequest = {
   partitions: [],
   retryOnly: false,
   workers: null,
+  follows: false,
   agreed: false,
 }
 

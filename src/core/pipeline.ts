@@ -62,7 +62,37 @@ export interface PartitionPipeline extends TablePipeline {
 /** How the old rows of a partition go; the last two only where the target's table is partitioned itself. */
 export type ReplaceBy = 'delete' | 'truncate' | 'swap'
 
-export type Pipeline = WatermarkPipeline | PartitionPipeline
+/** Follows the log of a database: several tables together, each transaction as a whole. */
+export interface CdcPipeline {
+  readonly name: string
+  readonly pattern: 'cdc'
+  readonly source: {
+    readonly connection: string
+    readonly tables: readonly TableName[]
+    /** What the pipeline keeps at the source. */
+    readonly slot: string
+    readonly publication: string
+  }
+  /** Each table keeps its name; `schema` null: also its schema. */
+  readonly target: { readonly connection: string; readonly schema: string | null }
+  readonly write: ChangeWrite
+  readonly onSchemaChange: SchemaPolicy
+}
+
+/** How changes enter the target: as they are at the source; every change a row; or with deleted rows marked. */
+export type ChangeWrite = 'merge' | 'append' | 'soft-delete'
+
+export type Pipeline = WatermarkPipeline | PartitionPipeline | CdcPipeline
+
+/** Pipelines that load one table. */
+export type OneTablePipeline = WatermarkPipeline | PartitionPipeline
+
+/** The tables that a pipeline writes. */
+export function targetTables(pipeline: Pipeline): readonly TableName[] {
+  if (pipeline.pattern !== 'cdc') return [pipeline.target.table]
+  const { schema } = pipeline.target
+  return pipeline.source.tables.map((table) => ({ schema: schema ?? table.schema, name: table.name }))
+}
 
 /** Settled by a look at the source table. */
 interface Resolved {

@@ -26,5 +26,18 @@ export const PARTITION_CRASH_POINTS = [
   'finished',
 ] as const
 
-export type CrashPoint = (typeof SLICE_CRASH_POINTS)[number] | (typeof PARTITION_CRASH_POINTS)[number]
+/** Those of a run that follows a log. */
+export const LOG_CRASH_POINTS = [
+  'observed',
+  'log-begun',
+  'stage-begun',
+  'chunk-read',
+  'chunk-staged',
+  'changes-applied',
+  'before-commit',
+  'after-commit',
+  'slice-done',
+] as const
+
+export type CrashPoint = (typeof SLICE_CRASH_POINTS)[number] | (typeof PARTITION_CRASH_POINTS)[number] | (typeof LOG_CRASH_POINTS)[number]
 export type Reach = (point: CrashPoint) => void

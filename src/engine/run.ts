@@ -12,6 +12,7 @@ import { loadsInPieces, observePieces } from './first-load.ts'
 import type { Machinery } from './machinery.ts'
 import { observe } from './observe.ts'
 import { type Progress, withRetries } from './progress.ts'
+import { attemptChanges } from './run-changes.ts'
 import { attemptPartitions, loadPartitions } from './run-partitions.ts'
 
 export async function runPipeline(pipeline: Pipeline, machinery: Machinery, request: RunRequest): Promise<PipelineResult> {
@@ -33,10 +34,7 @@ export async function runPipeline(pipeline: Pipeline, machinery: Machinery, requ
   let status: RunStatus
   let error: ErrorReport | null = null
   try {
-    status =
-      pipeline.pattern === 'partition'
-        ? await attemptPartitions(pipeline, machinery, request, progress)
-        : await attemptWatermark(pipeline, machinery, request, progress)
+    status = await attempt(pipeline, machinery, request, progress)
   } catch (thrown) {
     const failure = asLoadError(thrown)
     error = { code: failure.code, message: failure.message, hint: failure.hint, where: failure.where }
@@ -62,6 +60,17 @@ export async function runPipeline(pipeline: Pipeline, machinery: Machinery, requ
   }
   machinery.emit({ kind: 'pipeline-finished', pipeline: pipeline.name, result })
   return result
+}
+
+function attempt(pipeline: Pipeline, machinery: Machinery, request: RunRequest, progress: Progress): Promise<RunStatus> {
+  switch (pipeline.pattern) {
+    case 'partition':
+      return attemptPartitions(pipeline, machinery, request, progress)
+    case 'cdc':
+      return attemptChanges(pipeline, machinery, request, progress)
+    default:
+      return attemptWatermark(pipeline, machinery, request, progress)
+  }
 }
 
 async function attemptWatermark(

@@ -9,33 +9,32 @@ import type { Project, WildcardPipeline } from '../config/project.ts'
 import { requireOwnTargets } from '../config/shared-target.ts'
 import { validateProject } from '../config/validate-project.ts'
 import { CONNECTORS } from '../connectors/registry.ts'
-import type { Finding } from '../contract/source.ts'
+import type { Finding } from '../contract/finding.ts'
+import type { LogStatus } from '../contract/log.ts'
 import type { LedgerFilter, PartitionTarget } from '../contract/target.ts'
 import { LoadError } from '../core/errors.ts'
 import type { Emit, PipelineResult } from '../core/event.ts'
 import { ORDINARY_RUN, type RunRequest } from '../core/head.ts'
 import type { LedgerRow, LedgerSummary } from '../core/ledger.ts'
-import { type PartitionPlan, planPartitions } from '../core/partition-plan.ts'
 import {
   fingerprint,
   type Pipeline,
   type ResolvedPipeline,
-  resolvePartitions,
   resolvePipeline,
   selectedTable,
   type WatermarkPipeline,
 } from '../core/pipeline.ts'
-import { type Plan, plan } from '../core/plan.ts'
 import { isFilling, type Position, watermarkOf } from '../core/position.ts'
 import type { HistoryRow, State, StateRow } from '../core/state.ts'
-import { printTableName, type Table } from '../core/table.ts'
-import { loadsInPieces, observePieces } from '../engine/first-load.ts'
+import type { Table } from '../core/table.ts'
 import { DEFAULT_SETTINGS, type Settings } from '../engine/machinery.ts'
-import { observe } from '../engine/observe.ts'
-import { observePartitions, partitionsOf } from '../engine/observe-partitions.ts'
+import { partitionsOf } from '../engine/observe-partitions.ts'
 import { runPipeline } from '../engine/run.ts'
+import { logOf } from '../engine/run-changes.ts'
+import { checkPipeline } from './check-pipeline.ts'
 import { Connections, type FindConnector } from './connections.ts'
 import { place } from './place.ts'
+import { type AnyPlan, planPipeline } from './plan-pipeline.ts'
 
 export interface RunOptions extends Partial<RunRequest> {
   readonly onEvent?: Emit
@@ -141,20 +140,9 @@ export class OpenProject {
   }
 
   /** What a run would do; changes nothing. */
-  async plan(name: string, request: Partial<RunRequest> = {}): Promise<Plan | PartitionPlan> {
+  async plan(name: string, request: Partial<RunRequest> = {}): Promise<AnyPlan> {
     const pipeline = await this.#one(name)
-    const { source, target } = await this.ends(pipeline)
-    const whole = { ...ORDINARY_RUN, ...request }
-    const { firstLoad } = { firstLoad: null, ...pipeline }
-    if (pipeline.pattern === 'watermark' && firstLoad !== null && loadsInPieces(pipeline, await target.readState(pipeline.name), whole)) {
-      const look = await observePieces({ ...pipeline, firstLoad }, source, target, whole)
-      await look?.table.close()
-      if (look !== null) return planPartitions(look.seen)
-    }
-    if (pipeline.pattern === 'watermark') return plan(await observe(pipeline, source, target, whole, this.#settings.sliceRows))
-    const { seen, table } = await observePartitions(pipeline, source, target, whole)
-    await table.close()
-    return planPartitions(seen)
+    return planPipeline(pipeline, await this.ends(pipeline), { ...ORDINARY_RUN, ...request }, this.#settings.sliceRows)
   }
 
   /** The ledger of a pipeline in partitions; null for any other pipeline that has none. */
@@ -168,7 +156,7 @@ export class OpenProject {
 
   async #ledger(name: string): Promise<PartitionTarget> {
     const pipeline = await this.#one(name)
-    if (pipeline.pattern !== 'partition' && pipeline.firstLoad === null)
+    if (pipeline.pattern === 'cdc' || (pipeline.pattern === 'watermark' && pipeline.firstLoad === null))
       throw new LoadError('bad-usage', `Pipeline ${name} has no partitions: its pattern is ${pipeline.pattern}.`)
     return partitionsOf(await this.#connections.target(pipeline.target.connection), name)
   }
@@ -290,57 +278,27 @@ export class OpenProject {
   /** What to know or mend before a run; an error of the check itself is a finding too. */
   async check(name: string): Promise<readonly Finding[]> {
     const pipeline = await this.#one(name)
-    const findings: Finding[] = []
-    const tries: (() => Promise<readonly Finding[]>)[] = [
-      async () => {
-        const { source } = await this.ends(pipeline)
-        if (pipeline.pattern === 'partition') {
-          const table = await source.describe(pipeline)
-          return (await source.checkPartitions?.(resolvePartitions(pipeline, table), table)) ?? []
-        }
-        const { resolved, table } = await this.#described(pipeline)
-        return (await source.check?.(resolved, table)) ?? []
-      },
-      async () => (await (await this.#connections.target(pipeline.target.connection)).check?.(pipeline.target.table)) ?? [],
-      // Planning meets what nothing above looks at: schema conflicts, a changed definition, a missing target.
-      async () => {
-        const planned = await this.plan(name)
-        return 'partitions' in planned ? this.#outside(pipeline, planned) : []
-      },
-    ]
-    for (const attempt of tries) {
-      try {
-        findings.push(...(await attempt()))
-      } catch (error) {
-        if (!(error instanceof LoadError)) throw error
-        const { code, message, hint } = place(this.project, pipeline, error)
-        if (!findings.some((one) => one.code === code && one.severity === 'error'))
-          findings.push({ severity: 'error', code, message, hint })
-      }
-    }
-    return findings
+    return checkPipeline(
+      pipeline,
+      () => this.ends(pipeline),
+      () => this.plan(name),
+      (error) => place(this.project, pipeline, error),
+    )
   }
 
-  async #outside(
-    { name, target: { connection, table } }: Pipeline,
-    { column, partitions, makesTable }: PartitionPlan,
-  ): Promise<readonly Finding[]> {
-    if (makesTable) return []
-    const ledger = partitionsOf(await this.#connections.target(connection), name)
-    const count = await ledger.countOutside?.(
-      table,
-      column,
-      partitions.map(({ partition }) => partition),
-    )
-    if (count === undefined || count === 0) return []
-    return [
-      {
-        severity: 'warning',
-        code: 'rows-outside',
-        message: `${count} rows of target table ${printTableName(table)} are in none of the partitions of ${name}: no load will ever replace them.`,
-        hint: 'They may be of partitions before `first`. `--full-refresh` deletes them.',
-      },
-    ]
+  /** What the pipeline keeps at its source; null where it keeps nothing there. */
+  async logStatus(name: string): Promise<LogStatus | null> {
+    const pipeline = await this.#one(name)
+    if (pipeline.pattern !== 'cdc') return null
+    return logOf(await this.ends(pipeline), pipeline).log.status(pipeline)
+  }
+
+  /** Removes what the pipeline made at the source, and its state at the target; its tables stay. Says what was removed. */
+  async drop(name: string): Promise<readonly string[]> {
+    const pipeline = await this.#one(name)
+    const ends = await this.ends(pipeline)
+    const removed = pipeline.pattern === 'cdc' ? await logOf(ends, pipeline).log.drop(pipeline) : []
+    return (await ends.target.forget(pipeline.name)) ? [...removed, `state of ${name}`] : removed
   }
 
   async close(): Promise<void> {

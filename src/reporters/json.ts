@@ -1,5 +1,6 @@
 // The shapes of what is printed as JSON. Field names are promised to scripts: they are added to, never renamed.
 
+import type { ChangePlan } from '../core/change-plan.ts'
 import type { PipelineResult, RunEvent } from '../core/event.ts'
 import type { Hold } from '../core/head.ts'
 import type { LedgerRow, LedgerSummary } from '../core/ledger.ts'
@@ -97,6 +98,21 @@ export function partitionPlanJson(plan: PartitionPlan, explain?: (load: Load) =>
   }
 }
 
+export function changePlanJson(plan: ChangePlan) {
+  return {
+    pipeline: plan.pipeline,
+    from: plan.from?.position ?? null,
+    to: plan.to,
+    held_by: [],
+    estimated_rows: plan.estimatedRows,
+    makes: plan.makes,
+    steps: [
+      ...plan.copies.map(({ table, estimatedRows }) => ({ kind: 'copy', table: printTableName(table), estimated_rows: estimatedRows })),
+      ...(plan.behind ? [{ kind: 'log', after: plan.from?.position ?? null, up_to: plan.to }] : []),
+    ],
+  }
+}
+
 export function partitionsJson(pipeline: string, rows: readonly LedgerRow[]) {
   return {
     pipeline,
@@ -143,12 +159,21 @@ export function historyJson(pipeline: string, rows: readonly HistoryRow[]) {
   }
 }
 
+/** What a source keeps for a pipeline that follows its log. */
+export interface LogFacts {
+  readonly state: string
+  readonly active: boolean
+  readonly retained_bytes: number | null
+  readonly lag_bytes: number | null
+}
+
 export function statusJson(
   pipeline: string,
   pattern: string,
   state: StateRow | null,
   lagSeconds: number | null,
   partitions: LedgerSummary | null,
+  log: LogFacts | null,
 ) {
   const position: Position | null = state?.position ?? null
   return {
@@ -160,5 +185,6 @@ export function statusJson(
     records_processed: state?.recordsProcessed ?? null,
     epoch: state?.epoch ?? 0n,
     partitions,
+    log,
   }
 }

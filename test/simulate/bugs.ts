@@ -84,6 +84,7 @@ function bentTarget(target: MemoryTarget, begin: Target['begin']): Target {
     readState: (pipeline) => target.readState(pipeline),
     readHistory: (pipeline, limit) => target.readHistory(pipeline, limit),
     noteQuietRun: (state) => target.noteQuietRun(state),
+    forget: (pipeline) => target.forget(pipeline),
     close: () => target.close(),
   }
 }

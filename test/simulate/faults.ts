@@ -54,6 +54,7 @@ export function troubledTarget(target: Target, faults: Faults): Target {
     },
     readHistory: (pipeline, limit) => target.readHistory(pipeline, limit),
     noteQuietRun: (state) => target.noteQuietRun(state),
+    forget: (pipeline) => target.forget(pipeline),
     begin: async (load) => troubledStage(await target.begin(load), faults),
     close: () => target.close(),
   }

@@ -4,6 +4,7 @@
 import { LoadError } from '../../core/errors.ts'
 import type { Load, RowCounts } from '../../core/load.ts'
 import type { HistoryRow, State, StateRow } from '../../core/state.ts'
+import { PARTITIONS } from '../../sql/ledger-table.ts'
 import {
   ADDED_COLUMNS,
   conflict,
@@ -80,6 +81,16 @@ export class StateStore {
 
   async quiet(connection: Connection, state: State): Promise<void> {
     if ((await this.#whole(connection)) === 'whole') await connection.run(this.#sql.quiet, [state.pipeline, String(state.epoch)])
+  }
+
+  async forget(connection: Connection, pipeline: string): Promise<boolean> {
+    let found = false
+    for (const name of [WATERMARKS, HISTORY, PARTITIONS]) {
+      if ((await this.#columns(connection, name)).length === 0) continue
+      const table = tableIdentifier({ schema: this.#schema, name })
+      found = (await connection.run(`DELETE FROM ${table} WHERE pipeline_name = $1`, [pipeline])) > 0 || found
+    }
+    return found
   }
 
   /** Compare-and-set; inside the transaction of the rows. Throws `state-conflict`, `state-corrupted`. */

@@ -83,6 +83,11 @@ class DuckdbTarget implements Target {
     if (connection !== null) await this.#store.quiet(connection, state)
   }
 
+  async forget(pipeline: string): Promise<boolean> {
+    const connection = await this.#existing()
+    return connection !== null && this.#store.forget(connection, pipeline)
+  }
+
   async begin(load: Load): Promise<Stage> {
     return beginStage(this.#open(), this.#store, load, this.#memory)
   }

@@ -58,6 +58,15 @@ export class MemoryTarget implements Target {
     this.contents = { ...this.contents, states: new Map(this.contents.states).set(pipeline, { ...state, unswept: state.unswept + 1 }) }
   }
 
+  async forget(pipeline: string): Promise<boolean> {
+    const { states, history } = this.contents
+    if (!states.has(pipeline)) return false
+    const rest = new Map(states)
+    rest.delete(pipeline)
+    this.contents = { ...this.contents, states: rest, history: history.filter((row) => row.pipeline !== pipeline) }
+    return true
+  }
+
   async begin(load: Load): Promise<Stage> {
     return new MemoryStage(this, load)
   }

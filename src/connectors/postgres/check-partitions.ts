@@ -1,6 +1,6 @@
 // What a person should know about a Postgres source before its first load in partitions.
 
-import type { Finding } from '../../contract/source.ts'
+import type { Finding } from '../../contract/finding.ts'
 import { printSource, type ResolvedPartitions } from '../../core/pipeline.ts'
 import { bytesText } from '../../core/plan-text.ts'
 import { identifier, literal } from '../../sql/quote.ts'

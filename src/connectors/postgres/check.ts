@@ -1,6 +1,6 @@
 // What a person should know about a Postgres source before the first run.
 
-import type { Finding } from '../../contract/source.ts'
+import type { Finding } from '../../contract/finding.ts'
 import type { ResolvedPipeline } from '../../core/pipeline.ts'
 import { printSource } from '../../core/pipeline.ts'
 import { isRepeatable } from '../../core/plan.ts'

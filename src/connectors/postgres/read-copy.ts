@@ -1,6 +1,6 @@
 // Rows of one COPY, and the cancelling of it. A session left in the middle still has rows on the way, and is never used again.
 
-import type { ReadOptions } from '../../contract/source.ts'
+import type { ReadOptions } from '../../contract/read-options.ts'
 import type { Chunk } from '../../core/chunk.ts'
 import { LoadError } from '../../core/errors.ts'
 import type { TablePipeline } from '../../core/pipeline.ts'

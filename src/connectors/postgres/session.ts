@@ -44,10 +44,18 @@ export interface Session {
   readonly broken: boolean
 }
 
+/** `log`: speaks the replication protocol, besides single statements. */
+type Side = 'source' | 'target' | 'log'
+
 /** Throws `unreachable`, `authentication-failed`, `missing-database`, `tls-failed`. `what` is said in errors. */
-async function connect(config: PostgresConfig, what: string, side: 'source' | 'target'): Promise<Session> {
+async function connect(config: PostgresConfig, what: string, side: Side): Promise<Session> {
   const { default: pg } = await import('pg')
-  const settings = side === 'source' ? [...PINNED, 'default_transaction_read_only=on', 'row_security=off'] : [...PINNED, ...STAGING]
+  const settings =
+    side === 'source'
+      ? [...PINNED, 'default_transaction_read_only=on', 'row_security=off']
+      : side === 'log'
+        ? PINNED
+        : [...PINNED, ...STAGING]
   const client: Client = new pg.Client({
     host: config.host,
     port: config.port,
@@ -58,6 +66,7 @@ async function connect(config: PostgresConfig, what: string, side: 'source' | 't
     application_name: config.applicationName,
     connectionTimeoutMillis: config.connectTimeoutSeconds * 1000,
     keepAlive: true,
+    ...(side === 'log' ? { replication: 'database' } : {}),
     options: settings.map((setting) => `-c ${setting}`).join(' '),
     types: AS_TEXT as unknown as NonNullable<ClientConfig['types']>,
   } as ClientConfig)
@@ -68,7 +77,7 @@ async function connect(config: PostgresConfig, what: string, side: 'source' | 't
     await Promise.race([client.connect(), refuse])
   } catch (error) {
     session.destroy()
-    throw postgresError(error, what, side, false)
+    throw postgresError(error, what, side === 'target' ? 'target' : 'source', false)
   }
   return session
 }
@@ -91,7 +100,7 @@ export interface SessionOnItsWay {
 }
 
 /** Begins to connect; throws nothing itself. */
-export function openSession(config: PostgresConfig, what: string, side: 'source' | 'target'): SessionOnItsWay {
+export function openSession(config: PostgresConfig, what: string, side: Side): SessionOnItsWay {
   let broken = false
   const opened = connect(config, what, side)
   let session: Session | null = null
@@ -151,9 +160,9 @@ class OpenSession implements Session {
   broken = false
   readonly #client: Client
   readonly #config: PostgresConfig
-  readonly #side: 'source' | 'target'
+  readonly #side: Side
 
-  constructor(client: Client, config: PostgresConfig, what: string, side: 'source' | 'target') {
+  constructor(client: Client, config: PostgresConfig, what: string, side: Side) {
     this.#client = client
     this.#config = config
     this.what = what
@@ -188,7 +197,7 @@ class OpenSession implements Session {
       const extended = this.#side === 'source' ? { queryMode: 'extended' } : {}
       return await this.#client.query({ text: sql, ...(values === undefined ? {} : { values: [...values] }), ...extended })
     } catch (error) {
-      throw postgresError(error, this.what, this.#side)
+      throw postgresError(error, this.what, this.#side === 'target' ? 'target' : 'source')
     }
   }
 

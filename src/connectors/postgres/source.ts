@@ -1,7 +1,9 @@
 // A Postgres as source: reads only, over one connection that is opened when it is needed and thrown away when it was left
 // in the middle of something.
 
-import type { Finding, PartitionedTable, PartitionOptions, ReadOptions, Source } from '../../contract/source.ts'
+import type { Finding } from '../../contract/finding.ts'
+import type { ReadOptions } from '../../contract/read-options.ts'
+import type { PartitionedTable, PartitionOptions, Source } from '../../contract/source.ts'
 import type { Chunk } from '../../core/chunk.ts'
 import { LoadError } from '../../core/errors.ts'
 import type { Head, RunRequest } from '../../core/head.ts'
@@ -17,6 +19,7 @@ import type { PostgresConfig } from './config.ts'
 import { cursorLiteral, cursorOf } from './cursor.ts'
 import { type PostgresTable, relation } from './describe.ts'
 import { readHead, sliceLimits, valueAt } from './head.ts'
+import { PostgresLog } from './log-source.ts'
 import { PostgresPartitionedTable } from './partitioned-table.ts'
 import { rangePredicate } from './predicate.ts'
 import { describeSource, readCopy } from './read-copy.ts'
@@ -26,6 +29,7 @@ export class PostgresSource implements Source {
   readonly formats = ['pg-copy-binary', 'columns'] as const
   readonly #config: PostgresConfig
   readonly #what: string
+  readonly log: PostgresLog
   #session: SessionOnItsWay | null = null
   /** Names of the columns of which plans were made, by pipeline. */
   readonly #planned = new Map<string, ReadonlySet<string>>()
@@ -33,6 +37,7 @@ export class PostgresSource implements Source {
   constructor(config: PostgresConfig, what: string) {
     this.#config = config
     this.#what = what
+    this.log = new PostgresLog(config, what, () => this.#open())
   }
 
   /** Kept while it is being opened, so that closing meets also a connection on its way. */

@@ -3,6 +3,7 @@
 import { LoadError } from '../../core/errors.ts'
 import type { Load, RowCounts } from '../../core/load.ts'
 import type { HistoryRow, State, StateRow } from '../../core/state.ts'
+import { PARTITIONS } from '../../sql/ledger-table.ts'
 import { tableIdentifier } from '../../sql/quote.ts'
 import {
   ADDED_COLUMNS,
@@ -19,6 +20,8 @@ import {
 } from '../../sql/state-tables.ts'
 import { POSTGRES } from './dialect.ts'
 import type { Session } from './session.ts'
+
+const STATE_TABLES = [WATERMARKS, HISTORY, PARTITIONS]
 
 /** So that two first runs at once don't both make the tables. */
 const MAKING_TABLES = "SELECT pg_advisory_xact_lock(hashtext('tidemark state tables'))"
@@ -61,6 +64,18 @@ export class StateStore {
     await session.query(this.#sql.quiet, [state.pipeline, String(state.epoch)])
   }
 
+  /** One statement a table: what is remembered of a pipeline goes, whatever tables there are. */
+  async forget(session: Session, pipeline: string): Promise<boolean> {
+    let found = false
+    for (const name of STATE_TABLES) {
+      const table = tableIdentifier({ schema: this.#schema, name })
+      const [there] = await session.query('SELECT to_regclass($1) AS t', [table])
+      if (there?.['t'] == null) continue
+      found = (await session.execute(`DELETE FROM ${table} WHERE pipeline_name = $1`, [pipeline])).count > 0 || found
+    }
+    return found
+  }
+
   /** Compare-and-set; inside the transaction of the rows. Throws `state-conflict`. */
   async advance(session: Session, from: State | null, to: State, runId: string): Promise<void> {
     await this.#make(session)
@@ -98,7 +113,24 @@ export class StateStore {
     load: Pick<Load, 'runId' | 'cause'>,
     seconds: number,
   ): Promise<void> {
-    await session.query(this.#sql.count, [to.pipeline, movedRows(rows), load.runId])
+    await this.count(session, to.pipeline, movedRows(rows), load.runId)
+    await this.addHistory(session, from, to, rowsRead, rows, load, seconds)
+  }
+
+  /** Counts rows that a commit moved. */
+  async count(session: Session, pipeline: string, moved: number, runId: string): Promise<void> {
+    await session.query(this.#sql.count, [pipeline, moved, runId])
+  }
+
+  async addHistory(
+    session: Session,
+    from: State | null,
+    to: State,
+    rowsRead: number,
+    rows: RowCounts,
+    load: Pick<Load, 'runId' | 'cause'>,
+    seconds: number,
+  ): Promise<void> {
     try {
       await session.query(this.#sql.addHistory, historyParameters(from, to, rowsRead, rows, load.cause, seconds, load.runId))
     } catch (error) {

@@ -1,6 +1,6 @@
 // A Postgres as target: rows, state and history in one transaction.
 
-import type { Finding } from '../../contract/source.ts'
+import type { Finding } from '../../contract/finding.ts'
 import type { Stage, Target } from '../../contract/target.ts'
 import type { Load } from '../../core/load.ts'
 import type { HistoryRow, State, StateRow } from '../../core/state.ts'
@@ -8,6 +8,7 @@ import type { Table, TableName } from '../../core/table.ts'
 import { applyStatements } from '../../sql/apply.ts'
 import { partitionPredicate } from '../../sql/partition-predicate.ts'
 import { schemaStatements } from '../../sql/schema-statements.ts'
+import { PostgresChangeTarget } from './change-writer.ts'
 import { POSTGRES_TYPES } from './column-types.ts'
 import type { PostgresConfig } from './config.ts'
 import { describeIfThere } from './describe.ts'
@@ -28,6 +29,7 @@ export class PostgresTarget implements Target {
   readonly #what: string
   readonly #store: StateStore
   readonly partitions: PostgresPartitions
+  readonly changes: PostgresChangeTarget
   #session: SessionOnItsWay | null = null
 
   constructor(config: PostgresConfig, what: string) {
@@ -35,6 +37,7 @@ export class PostgresTarget implements Target {
     this.#what = what
     this.#store = new StateStore(config.stateSchema)
     const another = (): Promise<Session> => openSession(config, what, 'target').opened
+    this.changes = new PostgresChangeTarget(another, this.#store)
     this.partitions = new PostgresPartitions(() => this.#open(), another, this.#store, config.stateSchema)
   }
 
@@ -58,6 +61,10 @@ export class PostgresTarget implements Target {
 
   async noteQuietRun(state: State): Promise<void> {
     await this.#store.quiet(await this.#open(), state)
+  }
+
+  async forget(pipeline: string): Promise<boolean> {
+    return this.#store.forget(await this.#open(), pipeline)
   }
 
   async begin(load: Load): Promise<Stage> {

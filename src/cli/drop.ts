@@ -1,0 +1,19 @@
+import { openProject } from '../project/open-project.ts'
+import type { Console } from './console.ts'
+
+/** Removes what a pipeline made at its source, and its state; asks first. */
+export async function drop(console: Console, name: string): Promise<number> {
+  await using project = await openProject(console.options.config ?? null)
+  const [pipeline] = await project.pipelines([name])
+  const atSource =
+    pipeline?.pattern === 'cdc' ? `slot ${pipeline.source.slot} and publication ${pipeline.source.publication} at the source, and ` : ''
+  console.say(`${name}: removes ${atSource}all that the target remembers of it. The data at the target stay.`)
+  if (!(await console.confirm('Drop the pipeline?'))) {
+    console.say('Left as it was.')
+    return 0
+  }
+  const removed = await project.drop(name)
+  console.answer(removed.length === 0 ? ['There was nothing to remove.'] : removed.map((what) => `removed ${what}`))
+  console.data({ command: 'drop', pipeline: name, removed })
+  return 0
+}

@@ -1,0 +1,47 @@
+import type * as z from 'zod/mini'
+import type { CdcPipeline } from '../core/pipeline.ts'
+import { parseTableName, type TableName } from '../core/table.ts'
+import type { cdcSchema } from './cdc-schema.ts'
+import type { Fields, RuleContext } from './table-rules.ts'
+import { checkConnections, mapIn } from './table-rules.ts'
+
+type Written = z.output<typeof cdcSchema>
+
+/** A checked pipeline in the form in which the rest of tidemark knows it. */
+export function buildCdc(name: string, { source, target, write, on_schema_change }: Written): CdcPipeline {
+  const own = `tidemark_${name.toLowerCase().replaceAll(/[^a-z0-9_]/g, '_')}`.slice(0, 63)
+  return {
+    name,
+    pattern: 'cdc',
+    source: {
+      connection: source.connection,
+      tables: source.tables.map(tableNamed),
+      slot: source.slot ?? own,
+      publication: source.publication ?? own,
+    },
+    target: { connection: target.connection, schema: target.schema === undefined ? null : tableNamed(target.schema).name },
+    write: write ?? 'merge',
+    onSchemaChange: on_schema_change ?? 'evolve',
+  }
+}
+
+function tableNamed(text: string): TableName {
+  return parseTableName(text) ?? { schema: null, name: text }
+}
+
+/** Reports every broken rule. */
+export function checkCdcRules(raw: Fields, context: RuleContext): void {
+  checkConnections(raw, context)
+  const tables = mapIn(raw, 'source')?.['tables']
+  if (!Array.isArray(tables)) return
+  const seen = new Set<string>()
+  for (const [index, table] of tables.entries()) {
+    const parsed = typeof table === 'string' ? parseTableName(table) : null
+    if (parsed === null) continue
+    if (parsed.schema === null) context.report(['source', 'tables', index], 'needs its schema, as in public.orders')
+    if (parsed.name.includes('*')) context.report(['source', 'tables', index], 'a wildcard has no meaning here; name the tables')
+    const text = JSON.stringify(parsed)
+    if (seen.has(text)) context.report(['source', 'tables', index], 'stands in the list twice')
+    seen.add(text)
+  }
+}

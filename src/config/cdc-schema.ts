@@ -1,0 +1,57 @@
+// The fields of a pipeline with `pattern: cdc`. Rules between fields are in cdc-rules.ts.
+
+import * as z from 'zod/mini'
+import { parseTableName } from '../core/table.ts'
+import { fields, oneOf, text, textThat } from './field.ts'
+
+const isName = (value: string): boolean => parseTableName(value) !== null
+const WRONG_TABLE = "can't be read as a table; write it as in SQL: schema.table, odd names in double quotes"
+const SLOT = /^[a-z0-9_]{1,63}$/
+
+const source = fields(
+  {
+    connection: text('Name of the connection whose log is read.'),
+    tables: z
+      .array(textThat(isName, WRONG_TABLE, 'A table, as schema.table.'), { error: 'expected a list, such as [public.orders]' })
+      .check(z.minLength(1), z.describe('The tables, as schema.table. All of them together are always of one moment.')),
+    slot: z.optional(
+      textThat(
+        (value) => SLOT.test(value),
+        'is no name of a slot: small letters, digits and _, at most 63',
+        'The replication slot. Default: tidemark_ and the name of the pipeline.',
+      ),
+    ),
+    publication: z.optional(text('The publication. Default: tidemark_ and the name of the pipeline.')),
+  },
+  'Whose changes are followed.',
+)
+
+const target = fields(
+  {
+    connection: text('Name of the connection to write to.'),
+    schema: z.optional(
+      textThat(
+        (value) => parseTableName(value)?.schema === null,
+        "can't be read as one name; put an odd one in double quotes",
+        "Schema of the tables; made when missing. Default: each table's own.",
+      ),
+    ),
+  },
+  'Where it is written.',
+)
+
+/** A pipeline that follows a database's own log. */
+export const cdcSchema = fields(
+  {
+    pattern: z.literal('cdc').check(z.describe("Follows every insert, update, delete and truncate in a database's own log.")),
+    source,
+    target,
+    write: z.optional(
+      oneOf(['merge', 'append', 'soft-delete'], 'As the source is; every change a row; or deleted rows only marked. Default: merge.'),
+    ),
+    on_schema_change: z.optional(
+      oneOf(['evolve', 'freeze', 'ignore'], 'What to do when columns appear or grow at the source. Default: evolve.'),
+    ),
+  },
+  'Follows the log of a database.',
+)

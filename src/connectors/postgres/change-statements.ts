@@ -1,0 +1,81 @@
+// The statements that bring folded changes of one table into it. Rows arrive in temporary tables in the types in which the source sent
+// them. Nothing here depends on the order of rows: what a row lacks is taken first, then old keys go, then whole rows come.
+
+import type { ChangedTable, ValueFormat } from '../../contract/log.ts'
+import { identifier, tableIdentifier } from '../../sql/quote.ts'
+
+export interface ChangeStatements {
+  readonly createRows: string
+  readonly createPartial: string
+  readonly createGone: string
+  readonly copyRows: string
+  readonly copyPartial: string
+  readonly copyGone: string
+  /** Partial rows become whole ones. Touches as many as there are, or the target lacks a row. */
+  readonly complete: string
+  readonly deleteGone: string
+  readonly deleteAll: string
+  /** Returns `touched` and `inserted`. */
+  readonly upsert: string
+  /** The other way, where new rows collide in a unique column with old ones that go: all of them go first. */
+  readonly deleteRows: string
+  readonly insertRows: string
+  readonly empty: string
+}
+
+/** `number` keeps the temporary tables of several tables apart. `upserts`: the target has a unique key to go by. */
+export function changeStatements(
+  { table, columns, key }: ChangedTable,
+  number: number,
+  format: ValueFormat,
+  upserts: boolean,
+): ChangeStatements {
+  const [rows, partial, gone] = ['rows', 'partial', 'gone'].map((kind) => `pg_temp.tidemark_${kind}_${number}`) as [string, string, string]
+  const target = tableIdentifier(table.name)
+  const names = columns.map(({ target: { name } }) => identifier(name))
+  const staged = (name: string): string => columnType(columns, name, format)
+  const keyed = key.map(identifier)
+  const cast = (alias: string, name: string): string => `${alias}.${identifier(name)}::${targetType(columns, name)}`
+  const list = names.join(', ')
+  const values = columns.map(({ target: { name } }) => cast('s', name)).join(', ')
+  const define = (which: readonly string[], prefix = ''): string =>
+    which.map((name) => `${identifier(prefix + name)} ${staged(name)}`).join(', ')
+  const all = columns.map(({ target: { name } }) => name)
+  const sameKey = (alias: string, prefix = ''): string =>
+    key.map((name) => `t.${identifier(name)} = ${alias}.${identifier(prefix + name)}::${targetType(columns, name)}`).join(' AND ')
+  const filled = all.map(
+    (name, place) =>
+      `CASE WHEN substr(p.lacks, ${place + 1}, 1) = '1' THEN t.${identifier(name)}::${staged(name)} ELSE p.${identifier(name)} END`,
+  )
+  const rest = all.filter((name) => !key.includes(name))
+  const set = rest.map((name) => `${identifier(name)} = excluded.${identifier(name)}`).join(', ')
+  const conflict = rest.length === 0 ? 'DO NOTHING' : `DO UPDATE SET ${set}`
+  return {
+    createRows: `CREATE TEMPORARY TABLE IF NOT EXISTS tidemark_rows_${number} (${define(all)}) ON COMMIT DELETE ROWS`,
+    createPartial: `CREATE TEMPORARY TABLE IF NOT EXISTS tidemark_partial_${number} (${define(all)}, ${define(key, 'base of ')}, lacks text) ON COMMIT DELETE ROWS`,
+    createGone: `CREATE TEMPORARY TABLE IF NOT EXISTS tidemark_gone_${number} (${define(key)}) ON COMMIT DELETE ROWS`,
+    copyRows: `COPY ${rows} (${list}) FROM STDIN (FORMAT binary)`,
+    copyPartial: `COPY ${partial} FROM STDIN (FORMAT binary)`,
+    copyGone: `COPY ${gone} (${keyed.join(', ')}) FROM STDIN (FORMAT binary)`,
+    complete: `INSERT INTO ${rows} (${list}) SELECT ${filled.join(', ')} FROM ${partial} AS p JOIN ${target} AS t ON ${sameKey('p', 'base of ')}`,
+    deleteGone: `DELETE FROM ${target} AS t USING ${gone} AS g WHERE ${sameKey('g')}`,
+    deleteAll: `DELETE FROM ${target}`,
+    upsert: upserts
+      ? `WITH written AS (INSERT INTO ${target} AS t (${list}) OVERRIDING SYSTEM VALUE SELECT ${values} FROM ${rows} AS s
+           ON CONFLICT (${keyed.join(', ')}) ${conflict} RETURNING t.xmax = 0 AS inserted)
+         SELECT count(*) AS touched, count(*) FILTER (WHERE inserted) AS inserted FROM written`
+      : '',
+    deleteRows: `DELETE FROM ${target} AS t USING ${rows} AS s WHERE ${sameKey('s')}`,
+    insertRows: `INSERT INTO ${target} (${list}) OVERRIDING SYSTEM VALUE SELECT ${values} FROM ${rows} AS s`,
+    empty: `TRUNCATE ${rows}`,
+  }
+}
+
+function columnType(columns: ChangedTable['columns'], name: string, format: ValueFormat): string {
+  if (format === 'pg-text') return 'text'
+  return columns.find(({ target }) => target.name === name)?.source.native ?? 'text'
+}
+
+function targetType(columns: ChangedTable['columns'], name: string): string {
+  return columns.find(({ target }) => target.name === name)?.target.native ?? 'text'
+}

@@ -1,0 +1,229 @@
+// Changes into Postgres: one transaction for whole transactions of the source, for all their tables, and for the position after them.
+
+import type { ChangedTable, ChangeLoad, ChangeTarget, ChangeWriter } from '../../contract/log.ts'
+import { type ChangesChunk, NONE, UNCHANGED } from '../../core/changes-chunk.ts'
+import { LoadError } from '../../core/errors.ts'
+import type { FoldedTable } from '../../core/fold-changes.ts'
+import { addCounts, NO_ROWS, type RowCounts } from '../../core/load.ts'
+import type { State } from '../../core/state.ts'
+import { printTableName } from '../../core/table.ts'
+import { encodeCells } from '../../formats/pg-copy-cells.ts'
+import { schemaStatements } from '../../sql/schema-statements.ts'
+import { type ChangeStatements, changeStatements } from './change-statements.ts'
+import { CopyIn } from './copy-in.ts'
+import type { PostgresTable } from './describe.ts'
+import { POSTGRES } from './dialect.ts'
+import { postgresError } from './errors.ts'
+import type { Session } from './session.ts'
+import type { StateStore } from './state-store.ts'
+
+const COPY_BYTES = 256 * 1024
+
+export class PostgresChangeTarget implements ChangeTarget {
+  readonly values = ['pg-binary', 'pg-text'] as const
+  readonly #open: () => Promise<Session>
+  readonly #store: StateStore
+
+  constructor(open: () => Promise<Session>, store: StateStore) {
+    this.#open = open
+    this.#store = store
+  }
+
+  async open(load: ChangeLoad): Promise<ChangeWriter> {
+    return new PostgresChangeWriter(await this.#open(), load, this.#store)
+  }
+}
+
+interface Into {
+  readonly changed: ChangedTable
+  readonly sql: ChangeStatements
+  readonly upserts: boolean
+  readonly keyPlaces: readonly number[]
+  readonly allPlaces: readonly number[]
+  /** Temporary tables that exist, and whether rows of an earlier chunk of the same transaction are in them. */
+  readonly made: Set<'rows' | 'partial' | 'gone'>
+}
+
+class PostgresChangeWriter implements ChangeWriter {
+  readonly #session: Session
+  readonly #load: ChangeLoad
+  readonly #store: StateStore
+  readonly #tables: readonly Into[]
+  #isOpen = false
+  #changesSchema: boolean
+
+  constructor(session: Session, load: ChangeLoad, store: StateStore) {
+    this.#session = session
+    this.#load = load
+    this.#store = store
+    this.#changesSchema = load.tables.some(({ changes }) => changes.length > 0)
+    this.#tables = load.tables.map((changed, number) => {
+      const table = changed.table as Partial<PostgresTable> & ChangedTable['table']
+      const upserts = table.keyGuaranteed && table.relationKind === 'r' && sameNames(table.key, changed.key)
+      const places = changed.columns.map((_, place) => place)
+      return {
+        changed,
+        upserts,
+        sql: changeStatements(changed, number, load.format, upserts),
+        keyPlaces: changed.key.map((name) => changed.columns.findIndex(({ target }) => target.name === name)),
+        allPlaces: places,
+        made: new Set(),
+      }
+    })
+  }
+
+  async apply(chunk: ChangesChunk, folded: readonly FoldedTable[]): Promise<RowCounts> {
+    try {
+      await this.#begin()
+      let counts = NO_ROWS
+      for (const one of folded) counts = addCounts(counts, await this.#applyTable(this.#tables[one.table] as Into, chunk, one))
+      return counts
+    } catch (error) {
+      throw this.#mapped(error)
+    }
+  }
+
+  async #begin(): Promise<void> {
+    if (this.#isOpen) return
+    await this.#session.query('BEGIN')
+    this.#isOpen = true
+    if (!this.#changesSchema) return
+    for (const { changed } of this.#tables)
+      for (const change of changed.changes) for (const statement of schemaStatements(POSTGRES, change)) await this.#session.query(statement)
+  }
+
+  async #applyTable(into: Into, chunk: ChangesChunk, folded: FoldedTable): Promise<RowCounts> {
+    const { sql, keyPlaces, allPlaces } = into
+    const session = this.#session
+    const whole: number[] = []
+    const partial: number[] = []
+    const bases: number[] = []
+    for (const [index, row] of folded.rows.entries()) {
+      const base = folded.bases[index] as number
+      if (base === NONE) whole.push(row)
+      else {
+        partial.push(row)
+        bases.push(base)
+      }
+    }
+    let deleted = folded.truncated ? (await session.execute(sql.deleteAll)).count : 0
+    if (folded.rows.length > 0) await this.#make(into, 'rows')
+    if (partial.length > 0) await this.#complete(into, chunk, partial, bases)
+    if (whole.length > 0) await this.#copy(sql.copyRows, encodeCells(chunk, whole, allPlaces, COPY_BYTES))
+    if (folded.deletes.length > 0) {
+      await this.#make(into, 'gone')
+      await this.#copy(sql.copyGone, encodeCells(chunk, folded.deletes, keyPlaces, COPY_BYTES))
+      deleted += (await session.execute(sql.deleteGone)).count
+    }
+    if (folded.rows.length === 0) return { ...NO_ROWS, deleted }
+    const { inserted, updated } = into.upserts
+      ? await this.#upsert(into, folded.rows.length)
+      : await this.#replace(into, folded.rows.length)
+    return { ...NO_ROWS, inserted, updated, deleted }
+  }
+
+  /** What was not sent again is what the target has under the key of before. */
+  async #complete(into: Into, chunk: ChangesChunk, rows: readonly number[], bases: readonly number[]): Promise<void> {
+    const { sql, keyPlaces, allPlaces, changed } = into
+    await this.#make(into, 'partial')
+    const baseOf = new Map(rows.map((row, index) => [row, bases[index] as number]))
+    const extra = (row: number): readonly Uint8Array[] => {
+      const base = baseOf.get(row) as number
+      const keys = keyPlaces.map((place) => {
+        const from = chunk.start[base + place] as number
+        return chunk.bytes.subarray(from, from + (chunk.length[base + place] as number))
+      })
+      const lacks = allPlaces.map((place) => (chunk.length[row + place] === UNCHANGED ? '1' : '0')).join('')
+      return [...keys, Buffer.from(lacks)]
+    }
+    await this.#copy(sql.copyPartial, encodeCells(chunk, rows, allPlaces, COPY_BYTES, extra))
+    const { count } = await this.#session.execute(sql.complete)
+    if (count !== rows.length)
+      throw new LoadError(
+        'row-missing',
+        `${rows.length - count} rows of table ${printTableName(changed.table.name)} were changed at the source, and are not at the target.`,
+      )
+  }
+
+  async #upsert(into: Into, rows: number): Promise<{ inserted: number; updated: number }> {
+    const session = this.#session
+    await session.query('SAVEPOINT before_rows')
+    try {
+      const [row] = await session.query(into.sql.upsert)
+      await session.query('RELEASE SAVEPOINT before_rows')
+      const inserted = Number(row?.['inserted'])
+      return { inserted, updated: Number(row?.['touched']) - inserted }
+    } catch (error) {
+      if (postgresError(error, session.what, 'target').code !== 'duplicate-key') throw error
+      // Rows that exchange values of a unique column can't be written one over the other.
+      await session.query('ROLLBACK TO SAVEPOINT before_rows')
+      return this.#replace(into, rows)
+    }
+  }
+
+  async #replace(into: Into, rows: number): Promise<{ inserted: number; updated: number }> {
+    const updated = (await this.#session.execute(into.sql.deleteRows)).count
+    await this.#session.query(into.sql.insertRows)
+    return { inserted: rows - updated, updated }
+  }
+
+  async #make(into: Into, kind: 'rows' | 'partial' | 'gone'): Promise<void> {
+    const { sql, made } = into
+    const create = { rows: sql.createRows, partial: sql.createPartial, gone: sql.createGone }[kind]
+    if (!made.has(kind)) await this.#session.query(create)
+    // Emptied by every commit; within a long transaction by hand.
+    else if (this.#dirty.has(`${sql.copyRows}${kind}`)) await this.#session.query(sql.empty.replace('tidemark_rows_', `tidemark_${kind}_`))
+    made.add(kind)
+    this.#dirty.add(`${sql.copyRows}${kind}`)
+  }
+
+  readonly #dirty = new Set<string>()
+
+  async #copy(statement: string, chunks: readonly Uint8Array[]): Promise<void> {
+    const copy = this.#session.submit(new CopyIn(statement))
+    for (const chunk of chunks) await copy.write(chunk)
+    await copy.end()
+  }
+
+  async commit(from: State, to: State, moved: number): Promise<void> {
+    try {
+      await this.#begin()
+      await this.#store.advance(this.#session, from, to, this.#load.runId)
+      if (moved > 0) await this.#store.count(this.#session, to.pipeline, moved, this.#load.runId)
+      await this.#end()
+    } catch (error) {
+      throw this.#mapped(error)
+    }
+  }
+
+  async record(from: State, to: State, read: number, rows: RowCounts, seconds: number): Promise<void> {
+    await this.#begin()
+    await this.#store.addHistory(this.#session, from, to, read, rows, { runId: this.#load.runId, cause: 'run' }, seconds)
+    await this.#end()
+  }
+
+  async #end(): Promise<void> {
+    const { command } = await this.#session.execute('COMMIT')
+    this.#isOpen = false
+    this.#changesSchema = false
+    this.#dirty.clear()
+    if (command !== 'COMMIT') throw new LoadError('target-failed', `${this.#session.what} answered COMMIT with ${command}.`)
+  }
+
+  #mapped(error: unknown): LoadError {
+    return postgresError(error, this.#session.what, 'target')
+  }
+
+  async abort(): Promise<void> {
+    if (this.#isOpen) await this.#session.query('ROLLBACK').catch(() => this.#session.destroy())
+    this.#isOpen = false
+  }
+
+  close(): Promise<void> {
+    return this.#session.close()
+  }
+}
+
+function sameNames(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && a.every((name) => b.includes(name))
+}

@@ -1,0 +1,323 @@
+// START_REPLICATION on a connection of its own: messages are taken from the socket, decoded into a chunk at once, and the server is told
+// how far they are safe. The socket is read no further while a full chunk waits; the server is still told that somebody is there.
+// States: starting → streaming → ended (by an error, or closed).
+
+import type { Socket } from 'node:net'
+import type { Connection, Submittable } from 'pg'
+import { ChangesChunk, type Mark } from '../../core/changes-chunk.ts'
+import { LoadError } from '../../core/errors.ts'
+import { PgoutputDecoder, type Relation, type RelationTarget } from '../../formats/pgoutput.ts'
+import { printLsn } from './lsn.ts'
+import type { Session } from './session.ts'
+
+type Listener = (data: Buffer) => void
+
+const COPY_DATA = 0x64
+const COPY_DONE = 0x63
+const COPY_BOTH_RESPONSE = 0x57
+const ERROR_RESPONSE = 0x45
+const XLOG_DATA = 0x77
+const KEEPALIVE = 0x6b
+/** 'w', start, end and time stand before the message itself. */
+const XLOG_HEADER_BYTES = 25
+/** Well below wal_sender_timeout, whose default is a minute and which nobody sets below seconds. */
+const STATUS_MS = 2_000
+/** Microseconds from 1970 to 2000. */
+const EPOCH_MICROS = 946_684_800_000_000n
+
+export interface StreamOptions {
+  readonly slot: string
+  readonly publication: string
+  readonly from: bigint
+  readonly binary: boolean
+  /** A chunk is handed out when it has so many bytes. */
+  readonly chunkBytes: number
+  relation(relation: Relation): RelationTarget | null
+}
+
+/** Changes up to a position that lies between two transactions; `end` null: the chunk ends inside of a transaction. */
+export interface StreamedChunk {
+  readonly changes: ChangesChunk
+  readonly end: bigint | null
+  /** When the last transaction was committed, by the source's clock; null where there is none. */
+  readonly committedMicros: bigint | null
+  readonly transactions: number
+}
+
+export class ReplicationStream implements Submittable {
+  readonly #session: Session
+  readonly #options: StreamOptions
+  readonly #decoder: PgoutputDecoder
+  #stream: Socket | null = null
+  #parserListeners: Listener[] = []
+  /** The beginning of a message whose rest has not come. */
+  #rest: Buffer = Buffer.alloc(0)
+  #chunk = new ChangesChunk()
+  #spare: ChangesChunk | null = new ChangesChunk()
+  /** After the last whole transaction of the chunk. */
+  #whole: Mark = { count: 0, cells: 0, used: 0 }
+  #wholeEnd: bigint
+  #committed: bigint | null = null
+  #transactions = 0
+  #inside = false
+  #commitMicros = 0n
+  /** How far the server has sent, and how far the target has committed. */
+  #sent: bigint
+  #safe: bigint
+  #error: unknown = null
+  #ended = false
+  #wake: (() => void) | null = null
+  #timer: NodeJS.Timeout | null = null
+  readonly #started = Promise.withResolvers<void>()
+
+  constructor(session: Session, options: StreamOptions) {
+    this.#session = session
+    this.#options = options
+    this.#sent = options.from
+    this.#safe = options.from
+    this.#wholeEnd = options.from
+    this.#started.promise.catch(() => {})
+    this.#decoder = new PgoutputDecoder(
+      {
+        relation: (relation) => options.relation(relation),
+        begin: (_, micros) => {
+          this.#inside = true
+          this.#commitMicros = micros
+        },
+        commit: (end) => {
+          this.#inside = false
+          // Resumed in front of what the target has: the server sends it again only where the slot lags behind.
+          if (end <= options.from) {
+            this.#dropTransaction()
+            return
+          }
+          this.#whole = this.#chunk.end()
+          this.#wholeEnd = end
+          this.#committed = this.#commitMicros
+          this.#transactions += 1
+        },
+        message: () => {},
+      },
+      () => this.#chunk,
+    )
+  }
+
+  /** Resolves when the server streams. */
+  start(): Promise<void> {
+    this.#session.submit(this)
+    return this.#started.promise
+  }
+
+  submit(connection: Connection): void {
+    const { slot, publication, from, binary } = this.#options
+    const quoted = (name: string): string => name.replaceAll("'", "''").replaceAll('"', '""')
+    const options = [`proto_version '1'`, `publication_names '"${quoted(publication)}"'`, ...(binary ? [`binary 'true'`] : [])]
+    const stream = (connection as unknown as { stream: Socket }).stream
+    this.#stream = stream
+    this.#parserListeners = stream.listeners('data') as Listener[]
+    stream.removeAllListeners('data')
+    stream.on('data', this.#onData)
+    stream.once('close', this.#onClose)
+    const statement = `START_REPLICATION SLOT "${quoted(slot)}" LOGICAL ${printLsn(from)} (${options.join(', ')})`
+    ;(connection as unknown as { query(sql: string): void }).query(statement)
+  }
+
+  readonly #onClose = (): void => {
+    this.#fail(new LoadError('connection-lost', `The connection to ${this.#session.what} broke while its log was read.`))
+  }
+
+  readonly #onData = (data: Buffer): void => {
+    try {
+      this.#take(this.#rest.length === 0 ? data : Buffer.concat([this.#rest, data]))
+    } catch (error) {
+      this.#fail(error)
+      this.#session.destroy()
+    }
+  }
+
+  #take(data: Buffer): void {
+    let at = 0
+    while (data.length - at >= 5) {
+      const kind = data[at]
+      const size = data.readInt32BE(at + 1)
+      if (size < 4) throw new LoadError('log-corrupted', 'The source sent a message of impossible length.')
+      const end = at + 1 + size
+      if (kind === ERROR_RESPONSE || kind === COPY_DONE) {
+        this.#handBack(data.subarray(at))
+        return
+      }
+      if (end > data.length) break
+      if (kind === COPY_DATA) this.#copyData(data, at + 5, end)
+      else if (kind === COPY_BOTH_RESPONSE) this.#begin()
+      else for (const listener of this.#parserListeners) listener(data.subarray(at, end))
+      at = end
+    }
+    this.#rest = at === data.length ? EMPTY : Buffer.from(data.subarray(at))
+    if (this.#chunk.size > this.#options.chunkBytes) this.#stream?.pause()
+    if (this.#whole.count > 0 || this.#chunk.size > this.#options.chunkBytes) this.#signal()
+  }
+
+  #begin(): void {
+    this.#timer = setInterval(() => this.#tell(false), STATUS_MS)
+    this.#timer.unref()
+    this.#started.resolve()
+  }
+
+  #copyData(data: Buffer, from: number, to: number): void {
+    const kind = data[from]
+    if (kind === XLOG_DATA) {
+      if (to - from < XLOG_HEADER_BYTES) throw new LoadError('log-corrupted', 'The source sent a message of its log that ends too early.')
+      const end = data.readBigUInt64BE(from + 9)
+      if (end > this.#sent) this.#sent = end
+      this.#decoder.decode(data, from + XLOG_HEADER_BYTES, to)
+    } else if (kind === KEEPALIVE) {
+      if (to - from < 18) throw new LoadError('log-corrupted', 'The source sent a sign of life that ends too early.')
+      const end = data.readBigUInt64BE(from + 1)
+      if (end > this.#sent) this.#sent = end
+      if (data[from + 17] === 1) this.#tell(false)
+      this.#signal()
+    }
+  }
+
+  #dropTransaction(): void {
+    const { count, cells, used } = this.#whole
+    this.#chunk.count = count
+    this.#chunk.cells = cells
+    this.#chunk.used = used
+  }
+
+  /**
+   * What there is: whole transactions if there are any; a part of one that is larger than a chunk; or, where nothing comes within
+   * the time, an empty chunk whose end is how far the log was read. Throws what ended the stream.
+   */
+  async next(waitMs: number): Promise<StreamedChunk> {
+    const until = performance.now() + waitMs
+    for (;;) {
+      if (this.#error !== null) throw this.#error
+      if (this.#transactions > 0 || this.#chunk.size > this.#options.chunkBytes) return this.#give()
+      const left = until - performance.now()
+      if (left <= 0) return { changes: NO_CHANGES, end: this.idleEnd, committedMicros: null, transactions: 0 }
+      await this.#wait(left)
+    }
+  }
+
+  /** Up to here there was nothing else to read; the last end where something is on its way. */
+  get idleEnd(): bigint {
+    return this.#inside || this.#chunk.count > 0 || this.#sent < this.#wholeEnd ? this.#wholeEnd : this.#sent
+  }
+
+  #give(): StreamedChunk {
+    const given = this.#chunk
+    const next = this.#spare ?? new ChangesChunk()
+    this.#spare = null
+    next.clear()
+    const isWhole = this.#transactions > 0
+    if (isWhole) given.moveTail(this.#whole, next)
+    this.#chunk = next
+    const chunk = {
+      changes: given,
+      end: isWhole ? this.#wholeEnd : null,
+      committedMicros: this.#committed,
+      transactions: this.#transactions,
+    }
+    this.#whole = { count: 0, cells: 0, used: 0 }
+    this.#transactions = 0
+    this.#committed = null
+    if (this.#chunk.size <= this.#options.chunkBytes) this.#stream?.resume()
+    return chunk
+  }
+
+  /** The chunk may be filled again. */
+  recycle({ changes }: StreamedChunk): void {
+    if (changes !== NO_CHANGES) this.#spare ??= changes
+  }
+
+  #wait(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, ms)
+      this.#wake = () => {
+        clearTimeout(timer)
+        resolve()
+      }
+    })
+  }
+
+  #signal(): void {
+    this.#wake?.()
+    this.#wake = null
+  }
+
+  /** The target has committed everything up to here: the source may forget it. */
+  acknowledge(position: bigint): void {
+    if (position <= this.#safe) return
+    this.#safe = position
+    if (position > this.#sent) this.#sent = position
+    this.#tell(false)
+  }
+
+  /** Asks how far the server is; the answer wakes `next`. */
+  ping(): void {
+    this.#tell(true)
+  }
+
+  #tell(answer: boolean): void {
+    const stream = this.#stream
+    if (stream === null || stream.destroyed || this.#ended) return
+    const message = Buffer.allocUnsafe(39)
+    message[0] = COPY_DATA
+    message.writeInt32BE(38, 1)
+    message[5] = 0x72
+    message.writeBigUInt64BE(this.#sent, 6)
+    message.writeBigUInt64BE(this.#safe, 14)
+    message.writeBigUInt64BE(this.#safe, 22)
+    message.writeBigUInt64BE(BigInt(Date.now()) * 1000n - EPOCH_MICROS, 30)
+    message[38] = answer ? 1 : 0
+    stream.write(message)
+  }
+
+  #handBack(data: Buffer): void {
+    const stream = this.#stream
+    if (stream === null) return
+    stream.off('data', this.#onData)
+    for (const listener of this.#parserListeners) stream.on('data', listener)
+    for (const listener of this.#parserListeners) listener(data)
+  }
+
+  #fail(error: unknown): void {
+    this.#error ??= error
+    this.#ended = true
+    if (this.#timer !== null) clearInterval(this.#timer)
+    this.#started.reject(error)
+    this.#signal()
+  }
+
+  /** The server keeps the slot; a connection in the middle of a stream is of no other use. */
+  close(): void {
+    if (!this.#ended) this.#tell(false)
+    this.#ended = true
+    this.#error ??= new LoadError('stopped', 'The log is no longer read.')
+    if (this.#timer !== null) clearInterval(this.#timer)
+    this.#stream?.off('close', this.#onClose)
+    this.#stream?.end()
+    this.#session.destroy()
+  }
+
+  handleError(error: unknown): void {
+    this.#fail(error)
+  }
+
+  handleCommandComplete(): void {
+    this.#fail(new LoadError('connection-lost', `${this.#session.what} ended the stream of its log.`))
+  }
+
+  handleReadyForQuery(): void {}
+  handleRowDescription(): void {}
+  handleDataRow(): void {}
+  handlePortalSuspended(): void {}
+  handleEmptyQuery(): void {}
+  handleCopyInResponse(): void {}
+  handleCopyData(): void {}
+}
+
+const EMPTY = Buffer.alloc(0)
+const NO_CHANGES = new ChangesChunk()

@@ -1,0 +1,114 @@
+// What a source promises whose log is followed, and a target that takes changes. Everything between two positions arrives, in the order
+// of the source's commits; nothing is skipped, and what can't be read any more is said.
+
+import type { ChangesChunk } from '../core/changes-chunk.ts'
+import type { Chunk, Format } from '../core/chunk.ts'
+import type { FoldedTable } from '../core/fold-changes.ts'
+import type { RowCounts } from '../core/load.ts'
+import type { CdcPipeline, ChangeWrite } from '../core/pipeline.ts'
+import type { Position } from '../core/position.ts'
+import type { SchemaChange } from '../core/schema-change.ts'
+import type { State } from '../core/state.ts'
+import type { Column, Table } from '../core/table.ts'
+import type { Finding } from './finding.ts'
+import type { ReadOptions } from './read-options.ts'
+
+/** How values stand in changes: as PostgreSQL sends them in binary, or as its text. */
+export type ValueFormat = 'pg-binary' | 'pg-text'
+
+export interface LogSource {
+  /** Looks at tables and log, and changes nothing. Throws `log-unavailable`, `log-lost`, `missing-table`, `missing-key`. */
+  observe(pipeline: CdcPipeline, state: State | null): Promise<LogObservation>
+  /** Makes what the pipeline needs at the source, and a moment from which its log goes on. Throws `log-unavailable`. */
+  begin(pipeline: CdcPipeline, seen: LogObservation): Promise<LogBeginning>
+  /** From a position on, which lies between two transactions. Throws `log-lost`, `log-unavailable`. */
+  open(pipeline: CdcPipeline, seen: LogObservation, from: Position, format: ValueFormat): Promise<ChangeStream>
+  check(pipeline: CdcPipeline): Promise<readonly Finding[]>
+  status(pipeline: CdcPipeline): Promise<LogStatus>
+  /** Removes what `begin` made; says what that was. */
+  drop(pipeline: CdcPipeline): Promise<readonly string[]>
+}
+
+export interface LogObservation {
+  /** In the order of the pipeline's. */
+  readonly tables: readonly Table[]
+  /** How far the log goes now. */
+  readonly head: Position
+  /** What a stored position belongs to. */
+  readonly identity: string
+  readonly values: readonly ValueFormat[]
+}
+
+/** One moment of all tables; what comes after it comes by the log from `position` on. */
+export interface LogBeginning {
+  readonly position: Position
+  readonly formats: readonly Format[]
+  read(table: Table, options: ReadOptions): AsyncIterable<Chunk>
+  close(): Promise<void>
+}
+
+export interface LogChunk {
+  readonly changes: ChangesChunk
+  /** Where it ends; null inside of a transaction, which must not be committed by itself. */
+  readonly end: Position | null
+  readonly transactions: number
+  /** Commit of the last transaction, milliseconds from 1970 by the source's clock. */
+  readonly committedAt: number | null
+}
+
+export interface ChangeStream {
+  /** Waits at most so long; an empty chunk says how far there was nothing. Throws what ended the stream. */
+  next(waitMs: number): Promise<LogChunk>
+  /** The chunk is used up. */
+  recycle(chunk: LogChunk): void
+  /** Committed at the target: the source may forget what lies before. */
+  acknowledge(position: Position): void
+  /** Asks the source how far it is, so that `next` soon knows. */
+  ping(): void
+  /** Has `position` reached `goal`? */
+  reaches(position: Position, goal: Position): boolean
+  close(): Promise<void>
+}
+
+/** What the source keeps for the pipeline. */
+export interface LogStatus {
+  readonly retainedBytes: number | null
+  readonly lagBytes: number | null
+  /** reserved, extended, unreserved, lost, missing. */
+  readonly state: string
+  readonly active: boolean
+}
+
+export interface ChangeTarget {
+  readonly values: readonly ValueFormat[]
+  open(load: ChangeLoad): Promise<ChangeWriter>
+}
+
+export interface ChangeLoad {
+  readonly pipeline: string
+  readonly runId: string
+  readonly write: ChangeWrite
+  readonly format: ValueFormat
+  readonly tables: readonly ChangedTable[]
+}
+
+export interface ChangedTable {
+  /** As the target has it after `changes`. */
+  readonly table: Table
+  readonly changes: readonly SchemaChange[]
+  /** Cells of a row, in their order: the target's columns, and how the source declares them. */
+  readonly columns: readonly { readonly target: Column; readonly source: Column }[]
+  readonly key: readonly string[]
+}
+
+/** One transaction after the other, each of any number of chunks. */
+export interface ChangeWriter {
+  /** Throws `row-missing` where the target lacks a row that was changed. */
+  apply(chunk: ChangesChunk, folded: readonly FoldedTable[]): Promise<RowCounts>
+  /** Rows and position appear together; throws `state-conflict`. */
+  commit(from: State, to: State, moved: number): Promise<void>
+  /** What a run came to, in the history. */
+  record(from: State, to: State, read: number, rows: RowCounts, seconds: number): Promise<void>
+  abort(): Promise<void>
+  close(): Promise<void>
+}
