@@ -279,3 +279,37 @@ describe('sources', () => {
     expect(await loading.compare()).toEqual(same(10))
   })
 })
+
+describe('compared by content', () => {
+  test.concurrent.for([
+    ['date', "date '2024-01-01' + i", { unit: 'day' }, 2],
+    ['timestamp(3)', "timestamp '2024-01-01' + i * interval '1 day'", { unit: 'day' }, 2],
+    ['int', 'i * 10', { size: 10 }, 2],
+    ['numeric(12,3)', 'i * 10 + 0.001', { size: 10 }, 2],
+    ['text', "'t' || i", {}, 2],
+    ['uuid', 'md5(i::text)::uuid', { buckets: 6 }, 2],
+  ] as const)('%s', async ([type, value, by, changed], { expect: check }) => {
+    const partition = { ...by, nulls: 'include' }
+    await using loading = await startPlaces(
+      type,
+      partition,
+      `INSERT INTO places SELECT i, ${value} FROM generate_series(1, 6) i; INSERT INTO places VALUES (100, NULL), (101, NULL)`,
+    )
+    loading.pipelines({
+      places: {
+        pattern: 'partition',
+        source: { table: 'places' },
+        partition: { by: 'v', ...partition },
+        detect: 'checksum',
+        allow_shrink: true,
+      },
+    })
+    await succeed(loading)
+    await loading.source.run('UPDATE places SET id = id + 1000 WHERE id IN (3, 100); DELETE FROM places WHERE id = 101')
+    check((await succeed(loading)).partitions).toMatchObject({ committed: changed })
+    check(await loading.compare('places', { columns: ['id', 'v'] })).toEqual(same(7))
+    await loading.source.run('DELETE FROM places WHERE v IS NULL')
+    check((await succeed(loading)).rows).toMatchObject({ deleted: 1, inserted: 0 })
+    check(await loading.compare('places', { columns: ['id', 'v'] })).toEqual(same(6))
+  })
+})

@@ -330,3 +330,17 @@ test('a row at infinity, or before the year 1, is not left out in silence', asyn
     expect({ instant, name, code: pipelines[0]?.error?.code ?? null }).toEqual({ instant, name, code })
   }
 })
+
+test('the first row lies in a partition, too, where a whole day came twice', async () => {
+  await using loading = await startEvents({ days: { unit: 'day', time_zone: 'Pacific/Kwajalein' } })
+  // 1969: the clocks went back by 23 hours.
+  for (const first of ['1969-09-29 14:00+00', '1969-09-30 12:30+00', '1969-09-30 13:30+00']) {
+    await loading.source.run(`TRUNCATE events; INSERT INTO events (id, instant) VALUES (1, '${first}'), (2, '1969-10-02 12:00+00')`)
+    const bounds = await boundsOf(loading, 'days')
+    const [found] = await loading.source.rows(
+      `SELECT count(*) AS n FROM jsonb_to_recordset($1::jsonb) AS p(lower timestamptz, upper timestamptz), events WHERE instant >= lower AND instant < upper`,
+      [JSON.stringify(bounds)],
+    )
+    expect({ first, rows: found?.n }).toEqual({ first, rows: '2' })
+  }
+})
