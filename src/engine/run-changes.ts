@@ -20,7 +20,7 @@ import { addCounts, type Load, NO_ROWS, type RowCounts } from '../core/load.ts'
 import { type CdcPipeline, fingerprintChanges, targetTables } from '../core/pipeline.ts'
 import { commonFormat, loadedColumns } from '../core/plan.ts'
 import type { Position } from '../core/position.ts'
-import { planSchema } from '../core/schema-change.ts'
+import { planSchema, type SchemaChange } from '../core/schema-change.ts'
 import type { State } from '../core/state.ts'
 import { columnNamed, printTableName, type Table } from '../core/table.ts'
 import { commitUnlessStopped, copyChunks, stopIfAsked } from './copy-chunks.ts'
@@ -229,10 +229,23 @@ async function changedTables(pipeline: CdcPipeline, seen: LogObservation, target
     if (existing === null)
       throw new LoadError('target-missing', `Target table ${printTableName(name)} of pipeline ${pipeline.name} does not exist any more.`)
     const schema = planSchema(source, existing, name, pipeline.onSchemaChange, target.types)
+    refuseRename(source, existing, schema.changes, name)
     const columns = source.columns.map((column) => ({ source: column, target: columnNamed(schema.table, column.name) ?? column }))
     tables.push({ table: schema.table, changes: schema.changes, columns, key: source.key })
   }
   return tables
+}
+
+/** A renamed column brings no changes of rows: its values would be missing under the new name, and stay under the old one. */
+function refuseRename(source: Table, existing: Table, changes: readonly SchemaChange[], name: Table['name']): void {
+  const added = changes.find(({ kind }) => kind === 'add-column')
+  const gone = existing.columns.find((column) => columnNamed(source, column.name) === undefined && !column.name.startsWith('_tidemark_'))
+  if (added?.kind !== 'add-column' || gone === undefined) return
+  throw new LoadError(
+    'schema-conflict',
+    `Column "${gone.name}" of ${printTableName(name)} is gone at the source, and "${added.column.name}" is new: that may be one column under another name.`,
+    { hint: `Rename or drop "${gone.name}" at the target by hand; or copy the tables again with \`--full-refresh\`.` },
+  )
 }
 
 export function logFingerprint(pipeline: CdcPipeline, seen: LogObservation): string {

@@ -27,6 +27,8 @@ export interface RelationTarget {
   readonly width: number
   /** Of each column of the relation its place in the row; -1 for one that is not loaded. */
   readonly places: readonly number[]
+  /** Of places that the relation has no column for: the value that rows have there which are older than the column. */
+  readonly missing: readonly { readonly place: number; readonly value: Uint8Array }[]
 }
 
 export interface Receiver {
@@ -189,7 +191,7 @@ export class PgoutputDecoder {
     return target
   }
 
-  #tuple({ width, places }: RelationTarget, chunk: ChangesChunk): number {
+  #tuple({ width, places, missing }: RelationTarget, chunk: ChangesChunk): number {
     const count = this.#short()
     if (count !== places.length) throw corrupted(`has a row of ${count} columns for a relation of ${places.length}`)
     const row = chunk.addRow(width)
@@ -206,6 +208,7 @@ export class PgoutputDecoder {
         if (place >= 0) chunk.mark(row + place, UNCHANGED)
       } else throw corrupted('has a value of unknown kind')
     }
+    for (const { place, value } of missing) chunk.setCell(row + place, value, 0, value.length)
     return row
   }
 

@@ -164,7 +164,7 @@ export class PostgresLog implements LogSource {
   async open(pipeline: CdcPipeline, seen: LogObservation, from: Position, format: ValueFormat): Promise<ChangeStream> {
     const session = await openSession(this.#config, this.#what, 'log').opened
     const [timeline, at] = parsePosition(from, pipeline.name)
-    const relations = new Relations(seen.tables)
+    const relations = new Relations(seen.tables, parsePosition(seen.head, pipeline.name)[1])
     const { slot, publication } = pipeline.source
     const stream = new ReplicationStream(session, {
       slot,
@@ -172,7 +172,7 @@ export class PostgresLog implements LogSource {
       from: at,
       binary: format === 'pg-binary',
       chunkBytes: CHUNK_BYTES,
-      relation: (relation) => relations.target(relation),
+      relation: (relation, commit) => relations.target(relation, commit),
     })
     await stream.start()
     return new PostgresChanges(stream, timeline, pipeline.name)
@@ -266,9 +266,12 @@ async function describeLogged(session: Session, name: TableName): Promise<Postgr
   return { ...table, columns: table.columns.filter(({ generated }) => generated !== true) }
 }
 
-/** The types that every server has under the same name come in binary; others as text. */
+/**
+ * The types that every server has under the same name come in binary; others as text. So does what stands in for a column in
+ * changes that are older than the column.
+ */
 function isAllBinary({ columns }: PostgresTable): boolean {
-  return columns.every(({ declared, native }) => declared === native)
+  return columns.every(({ declared, native, backfill }) => declared === native && backfill === null)
 }
 
 function logPosition(timeline: number, lsn: bigint): Position {
@@ -283,22 +286,32 @@ function parsePosition(position: Position, pipeline: string): readonly [timeline
   return [Number(match[1]), lsn]
 }
 
+/** The columns of changes → the columns of the tables as they were looked at. */
 class Relations {
   readonly #tables: readonly Table[]
+  /** How far the log went when the tables were looked at. */
+  readonly #head: bigint
 
-  constructor(tables: readonly Table[]) {
+  constructor(tables: readonly Table[], head: bigint) {
     this.#tables = tables
+    this.#head = head
   }
 
-  /** Throws `try-again` where the table has got columns since it was looked at. */
-  target({ schema, name, columns }: Relation): RelationTarget | null {
+  /** Throws `try-again` where the table has got columns since it was looked at. One that was gone by then was dropped. */
+  target({ schema, name, columns }: Relation, commit: bigint): RelationTarget | null {
     const table = this.#tables.findIndex((one) => one.name.schema === schema && one.name.name === name)
     const known = this.#tables[table]
     if (known === undefined) return null
     const places = columns.map((column) => known.columns.findIndex((one) => one.name === column.name))
     const added = columns.find((column) => columnNamed(known, column.name) === undefined)
-    if (added !== undefined) throw new LoadError('try-again', `Column "${added.name}" came to table ${printTableName(known.name)}.`)
-    return { table, width: known.columns.length, places }
+    if (added !== undefined && commit > this.#head)
+      throw new LoadError('try-again', `Column "${added.name}" came to table ${printTableName(known.name)}.`)
+    const missing = known.columns.flatMap(({ name: column, backfill }, place) =>
+      places.includes(place) || backfill == null || columns.some((one) => one.name === column)
+        ? []
+        : [{ place, value: Buffer.from(backfill) }],
+    )
+    return { table, width: known.columns.length, places, missing }
   }
 }
 

@@ -32,7 +32,8 @@ export interface StreamOptions {
   readonly binary: boolean
   /** A chunk is handed out when it has so many bytes. */
   readonly chunkBytes: number
-  relation(relation: Relation): RelationTarget | null
+  /** `commit`: where the transaction ends in which the relation is described. */
+  relation(relation: Relation, commit: bigint): RelationTarget | null
 }
 
 /** Changes up to a position that lies between two transactions; `end` null: the chunk ends inside of a transaction. */
@@ -61,6 +62,7 @@ export class ReplicationStream implements Submittable {
   #transactions = 0
   #inside = false
   #commitMicros = 0n
+  #commitLsn = 0n
   /** How far the server has sent, and how far the target has committed. */
   #sent: bigint
   #safe: bigint
@@ -79,9 +81,10 @@ export class ReplicationStream implements Submittable {
     this.#started.promise.catch(() => {})
     this.#decoder = new PgoutputDecoder(
       {
-        relation: (relation) => options.relation(relation),
-        begin: (_, micros) => {
+        relation: (relation) => options.relation(relation, this.#commitLsn),
+        begin: (lsn, micros) => {
           this.#inside = true
+          this.#commitLsn = lsn
           this.#commitMicros = micros
         },
         commit: (end) => {
