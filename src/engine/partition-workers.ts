@@ -32,6 +32,9 @@ export interface Work {
   readonly done: (claimed: Claimed, outcome: PartitionOutcome) => void
 }
 
+/** A pause grows no longer than eight times the first. */
+const MOST_DOUBLINGS = 3
+
 const LOOK_AROUND_SECONDS = 0.5
 
 /** Throws what ends the whole run: a stop, or an environment that fails. */
@@ -115,14 +118,16 @@ class Crew {
     if (code === 'state-conflict') return this.queue.lost(claim.key)
     const tries = (this.#attempts.get(claim.key) ?? 0) + 1
     this.#attempts.set(claim.key, tries)
-    const again = !signal.aborted && ERRORS[code].retry === 'backoff' && tries <= settings.retries
+    // Partitions that exchange rows meet in deadlocks; each of them settles one, and some partition goes on.
+    const most = code === 'try-again' ? settings.retries * 4 : settings.retries
+    const again = !signal.aborted && ERRORS[code].retry === 'backoff' && tries <= most
     const ends = signal.aborted || (!again && ERRORS[code].exit === 3)
     if (!signal.aborted)
       emit({ kind: 'partition-failed', pipeline: claim.pipeline, partition: claim.key, attempt: claim.attempt, code, message, again })
     // Where even that fails, the claim ends by itself when its lease does.
     await (await hands.writer()).giveUp(claim, again || ends ? null : { code, message })
     if (ends) throw signal.aborted ? new LoadError('stopped', 'The run was stopped.', { cause: error }) : error
-    if (again) this.queue.giveBack(claim.key, settings.retrySeconds * 2 ** (tries - 1) * (0.5 + Math.random()))
+    if (again) this.queue.giveBack(claim.key, settings.retrySeconds * 2 ** Math.min(tries - 1, MOST_DOUBLINGS) * (0.5 + Math.random()))
     else this.failed.push({ key: claim.key, error })
   }
 

@@ -144,6 +144,27 @@ const odd: [what: string, partition: object, expected: string[]][] = [
   ],
 ]
 
+test('the last partition is the end of the period that it names', async () => {
+  const cases: [unit: string, last: string, partitions: number, key: string][] = [
+    ['day', '2024-03', 31, '2024-03-31'],
+    ['day', '2024-W09', 3, '2024-03-03'],
+    ['day', '2024-Q1', 31, '2024-03-31'],
+    ['month', '2024', 10, '2024-12'],
+    // A day of 23 hours.
+    ['hour', '2024-03-10', 239, '2024-03-10T23'],
+    ['hour', '2024-03-01T05', 6, '2024-03-01T05'],
+    ['day', '2024-03-01 23:59:59', 1, '2024-03-01'],
+  ]
+  const wanted = cases.map(
+    ([unit, last], index) => [`p${index}`, { unit, time_zone: 'America/New_York', first: '2024-03-01', last }] as const,
+  )
+  await using loading = await startEvents(Object.fromEntries(wanted))
+  for (const [index, [unit, last, partitions, key]] of cases.entries()) {
+    const keys = (await boundsOf(loading, `p${index}`)).map((one) => one.key)
+    expect({ unit, last, partitions: keys.length, key: keys.at(-1) }).toEqual({ unit, last, partitions, key })
+  }
+})
+
 test('bounds where the clock is odd', async () => {
   await using loading = await startEvents(Object.fromEntries(odd.map(([, partition], index) => [`p${index}`, partition])))
   for (const [index, [what, , expected]] of odd.entries())

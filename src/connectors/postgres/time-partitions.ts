@@ -49,6 +49,8 @@ export interface TimeQuestion {
   /** FROM item and condition of the rows that count. */
   readonly from: string
   readonly where: string
+  /** An instant: rows of an earlier time come no more. */
+  readonly settledBefore: string
   readonly range: { readonly from: string | null; readonly to: string | null }
   readonly most: number
 }
@@ -108,10 +110,9 @@ async function findLimits({ session, by, column, from, where, range }: TimeQuest
   const lowest = given.first === null ? await seen('min') : null
   const highest = given.last === null ? await seen('max') : null
   const first = given.first === null ? lowest && local(column, by.zone, lowest) : moment(given.first, by.zone)
-  const last = given.last === null ? highest && local(column, by.zone, highest) : moment(given.last, by.zone)
+  const last = given.last === null ? highest && local(column, by.zone, highest) : lastOf(given.last, by.zone, range.to !== null)
   if (first === null || last === null) return null
-  // `--to` itself is not included: the last partition is the one that holds the moment before it.
-  return { first, last: range.to === null ? last : `(${last} - interval '1 microsecond')`, lowest, highest }
+  return { first, last, lowest, highest }
 }
 
 /** Values of the column as local time in the zone; those without zone are meant in it. */
@@ -143,6 +144,27 @@ function moment(text: string, zone: string): string {
     : `${literal(text)}::timestamp`
 }
 
+/**
+ * The last moment that is wanted. `last: 2024-03` means all of March, whatever the unit; `--to` itself is not included: the last
+ * partition is the one that holds the moment before it.
+ */
+function lastOf(text: string, zone: string, isExcluded: boolean): string {
+  const end = isExcluded ? null : lengthOf(text)
+  const at = moment(text, zone)
+  if (end !== null) return `(${at} + interval '${end}' - interval '1 microsecond')`
+  return isExcluded ? `(${at} - interval '1 microsecond')` : at
+}
+
+/** How long the period is that a text names; null for a moment. */
+function lengthOf(text: string): string | null {
+  if (/^(today|yesterday|tomorrow)$/.test(text) || /^[+-]\d+(d|w|mo|y)$/.test(text) || /^\d{4}-\d\d-\d\d$/.test(text)) return '1 day'
+  if (/^[+-]\d+h$/.test(text) || /T\d\d$/.test(text)) return '1 hour'
+  if (/^\d{4}-W\d\d$/.test(text)) return '7 days'
+  if (/^\d{4}-Q[1-4]$/.test(text)) return '3 months'
+  if (/^\d{4}-\d\d$/.test(text)) return '1 month'
+  return /^\d{4}$/.test(text) ? '1 year' : null
+}
+
 /** Of a local time that comes twice, the first; one that is skipped is the moment of the jump. */
 function earliest(expression: string, zone: string): string {
   const z = literal(zone)
@@ -152,11 +174,7 @@ function earliest(expression: string, zone: string): string {
   return `least(${at}, ${before(60)}, ${before(30)})`
 }
 
-/** No row comes any more: the time is over, and no transaction that was open then is still open, as far as the role may see. */
-const SETTLED = `(SELECT least(now(), (SELECT min(xact_start) FROM pg_stat_activity
-  WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_xid IS NOT NULL)) - interval '2 seconds')`
-
-function units({ by, column }: TimeQuestion, { first, last, lowest, highest }: Limits): string {
+function units({ by, column, settledBefore }: TimeQuestion, { first, last, lowest, highest }: Limits): string {
   const { step, key } = UNITS[by.unit]
   const zoned = column.family === 'instant'
   const bound = zoned ? earliest('l', by.zone) : 'l'
@@ -165,7 +183,8 @@ function units({ by, column }: TimeQuestion, { first, last, lowest, highest }: L
     : column.family === 'date'
       ? (value: string) => `to_char(${value}, 'YYYY-MM-DD')`
       : (value: string) => `to_char(${value}, 'YYYY-MM-DD"T"HH24:MI:SS')`
-  const settled = zoned ? SETTLED : `(${SETTLED} AT TIME ZONE ${literal(by.zone)})`
+  const instant = `${literal(settledBefore)}::timestamptz`
+  const settled = zoned ? instant : `(${instant} AT TIME ZONE ${literal(by.zone)})`
   const [from, to] = [`date_trunc('${by.unit}', ${first})`, `date_trunc('${by.unit}', ${last})`]
   return `
     WITH l AS (SELECT generate_series(${from} - interval '${step}', ${to} + 2 * interval '${step}', interval '${step}') AS l),
@@ -177,14 +196,14 @@ function units({ by, column }: TimeQuestion, { first, last, lowest, highest }: L
 }
 
 /** Every moment at which the local clock shows a full hour, by quarters of an hour: zones jump by an hour, half an hour, or less. */
-function hours({ by }: TimeQuestion, { first, last, highest }: Limits): string {
+function hours({ by, settledBefore }: TimeQuestion, { first, last, highest }: Limits): string {
   const z = literal(by.zone)
   const print = (value: string): string => `to_char(${value} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')`
   return `
     WITH q AS (SELECT generate_series(${earliest(`date_trunc('hour', ${first})`, by.zone)}, (date_trunc('hour', ${last}) AT TIME ZONE ${z}) + interval '2 hours', interval '15 minutes') AS q),
     b AS (SELECT q, q AT TIME ZONE ${z} AS l FROM q WHERE date_trunc('hour', q AT TIME ZONE ${z}) = q AT TIME ZONE ${z}),
     p AS (SELECT to_char(l, '${UNITS.hour.key}') AS key, l, q AS lower, lead(q) OVER (ORDER BY q) AS upper FROM b)
-    SELECT key, ${print('lower')} AS lower, ${print('upper')} AS upper, upper <= ${SETTLED} AS closed FROM p
+    SELECT key, ${print('lower')} AS lower, ${print('upper')} AS upper, upper <= ${literal(settledBefore)}::timestamptz AS closed FROM p
     WHERE upper IS NOT NULL AND ${highest === null ? `l <= date_trunc('hour', ${last})` : `lower <= ${highest}`} ORDER BY lower`
 }
 
