@@ -46,6 +46,15 @@ export async function safeBound(session: Session, cursor: Cursor, table: Postgre
     : { now: row?.['now'] ?? '', bound: row?.['bound'] ?? null, boundTime: row?.['time'] ?? null, heldBy }
 }
 
+/** Rows of an earlier time come no more, from writers that date them with the start of their transaction or later. `-infinity`: not known. */
+export async function settledBefore(session: Session, table: PostgresTable): Promise<string> {
+  const [row] = await session.query(`
+    WITH open AS (${OPEN}), c AS (SELECT clock_timestamp() AS now)
+    SELECT ${utcText(`least(c.now, (SELECT min(since) FROM open)) - ${MARGIN_MICROS} * interval '1 microsecond'`)} || 'Z' AS settled FROM c`)
+  const prepared = await preparedWriters(session, table)
+  return prepared.length > 0 ? '-infinity' : (row?.['settled'] ?? '-infinity')
+}
+
 /** Prepared transactions keep their locks without a process; when they began is not to be had. */
 async function preparedWriters(session: Session, table: PostgresTable): Promise<readonly Hold[]> {
   const rows =

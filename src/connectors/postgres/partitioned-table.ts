@@ -9,6 +9,7 @@ import { NULL_PARTITION, type Partition, type SeenPartition, valueKey } from '..
 import type { ResolvedPartitions } from '../../core/pipeline.ts'
 import type { Column } from '../../core/table.ts'
 import { literal } from '../../sql/quote.ts'
+import { settledBefore } from './bound.ts'
 import { type PostgresTable, relation } from './describe.ts'
 import { numberPartitions } from './number-partitions.ts'
 import { type PartitionColumn, partitionColumn } from './partition-column.ts'
@@ -29,6 +30,7 @@ export class PostgresPartitionedTable implements PartitionedTable {
   readonly #openSession: OpenSession
   readonly #session: Session
   readonly #snapshot: string | null
+  readonly #settledBefore: string
 
   private constructor(
     pipeline: ResolvedPartitions,
@@ -37,6 +39,7 @@ export class PostgresPartitionedTable implements PartitionedTable {
     openSession: OpenSession,
     session: Session,
     snapshot: string | null,
+    settled: string,
   ) {
     this.#pipeline = pipeline
     this.#table = table
@@ -45,6 +48,7 @@ export class PostgresPartitionedTable implements PartitionedTable {
     this.#openSession = openSession
     this.#session = session
     this.#snapshot = snapshot
+    this.#settledBefore = settled
   }
 
   static async open(
@@ -56,13 +60,15 @@ export class PostgresPartitionedTable implements PartitionedTable {
     partitionColumn(pipeline, pipeline.by, table)
     const session = await openSession()
     try {
+      // Before the snapshot: a transaction that ends between the two is seen by one of them.
+      const settled = pipeline.by.kind === 'time' ? await settledBefore(session, table) : ''
       let snapshot: string | null = null
       if (options.shared) {
         await session.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
         const [row] = await session.query('SELECT pg_export_snapshot() AS snapshot')
         snapshot = row?.['snapshot'] ?? null
       }
-      return new PostgresPartitionedTable(pipeline, table, options, openSession, session, snapshot)
+      return new PostgresPartitionedTable(pipeline, table, options, openSession, session, snapshot, settled)
     } catch (error) {
       await session.close()
       throw error
@@ -94,7 +100,7 @@ export class PostgresPartitionedTable implements PartitionedTable {
     if (by.kind === 'list') return this.#values(by.values, most, estimates)
     const ranges =
       by.kind === 'time'
-        ? await timePartitions({ ...shared, by })
+        ? await timePartitions({ ...shared, by, settledBefore: this.#settledBefore })
         : await numberPartitions({ ...shared, by, known, estimates, estimatedRows: this.#table.estimatedRows })
     return ranges.map(({ key, lower, upper, closed }) => this.#seen({ key, bounds: { kind: 'range', lower, upper } }, closed, estimates))
   }
