@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { PartitionTarget, PartitionWriter, Stage, Target } from '../../contract/target.ts'
 import type { ColumnsChunk } from '../../core/chunk.ts'
 import type { Claim } from '../../core/ledger.ts'
-import type { Load } from '../../core/load.ts'
+import { type Load, NO_ROWS } from '../../core/load.ts'
 import { type Partition, rangeKey } from '../../core/partition.ts'
 import type { State } from '../../core/state.ts'
 import type { Column, Table } from '../../core/table.ts'
@@ -253,4 +253,40 @@ test('a plan shows how a partition is replaced', () => {
   ])
   expect(statements[0]).toContain('"id" >= 0 AND "id" < 1000')
   expect(two.explain?.(loadOf(claim, true))).toHaveLength(1)
+})
+
+test('a full refresh spares what other runs loaded meanwhile, and no claim from before it passes for one from after', async () => {
+  await prepare(one, 'before')
+  const writer = await of(one).openWriter()
+  const old = await claimed(writer, 'before', [keys[0] ?? ''])
+  const first = { pipeline: 'items', position: { kind: 'partitions' }, epoch: 0n, fingerprint: 'f', unswept: 0 } as const
+  const shared = { first, changes: [], keyNow: [] }
+  const wanted = (partition: Partition | undefined) => (partition === undefined ? [] : [{ partition, estimatedRows: null, seen: null }])
+  await of(one).prepare({ ...shared, from: await one.readState('items'), runId: 'refresh', wanted: wanted(partitions[0]), forget: true })
+  await of(two).prepare({ ...shared, from: await two.readState('items'), runId: 'other', wanted: wanted(partitions[1]), forget: false })
+  const [refreshed, other] = [await claimed(writer, 'refresh'), await claimed(writer, 'other')]
+  expect([refreshed.key, other.key]).toEqual(keys.slice(0, 2))
+  expect(refreshed.attempt).toBeGreaterThan(old.attempt)
+  await (await begin(writer, refreshed, false, 0, 3)).commit(settled(refreshed), 3)
+  await (await begin(writer, other, false, 1000, 5)).commit(settled(other), 5)
+  const ended = await of(one).finish({
+    pipeline: 'items',
+    runId: 'refresh',
+    cause: 'full-refresh',
+    table,
+    by: { kind: 'range', column: 'id', size: 1000n, nulls: 'error' },
+    indexes: true,
+    key: ['id'],
+    complete: true,
+    keepOnly: partitions.slice(0, 1),
+    fingerprint: 'f',
+    last: { kind: 'partitions' },
+    read: 3,
+    rows: { ...NO_ROWS, inserted: 3 },
+    seconds: 1,
+  })
+  expect(ended.deleted).toBe(0)
+  await writer.close()
+  await Promise.all([one.close(), two.close()])
+  expect(await sql('SELECT count(*) FROM items')).toEqual([['8']])
 })

@@ -5,7 +5,7 @@ import type { Ended, Ending, LedgerFilter, PartitionTarget, PartitionWriter, Pre
 import { LoadError } from '../../core/errors.ts'
 import { type Claim, type LedgerRow, type LedgerSummary, NO_PARTITIONS } from '../../core/ledger.ts'
 import { addCounts, type Load, NO_ROWS } from '../../core/load.ts'
-import type { Partition } from '../../core/partition.ts'
+import { type Partition, storedPartition } from '../../core/partition.ts'
 import { type Position, tableInMaking } from '../../core/position.ts'
 import type { State } from '../../core/state.ts'
 import type { TableName } from '../../core/table.ts'
@@ -129,7 +129,7 @@ export class DuckdbPartitions implements PartitionTarget {
       const collisions = await collidingPartitions(connection, ending, this.#ledger)
       if (collisions.length > 0) return { state: from, deleted: 0, collisions }
     }
-    const deleted = await purge(connection, ending)
+    const deleted = ending.keepOnly === null ? 0 : await purge(connection, ending, await this.#ledger.read(connection, ending.pipeline))
     const rows = addCounts(ending.rows, { ...NO_ROWS, deleted })
     const position = ending.complete ? ending.last : from.position
     const to: State = { pipeline: ending.pipeline, position, epoch: from.epoch + 1n, fingerprint: ending.fingerprint, unswept: 0 }
@@ -169,9 +169,11 @@ function inMaking(position: Position, table: string): Position {
   return position.kind === 'partitions' || position.kind === 'snapshot' ? { ...position, table } : position
 }
 
-async function purge(connection: Connection, { keepOnly, table, by }: Ending): Promise<number> {
-  if (keepOnly === null) return 0
-  const inside = insideCondition(table, by.column, keepOnly)
+/** Not the rows of what other runs have entered into the ledger since: none is entered while this goes on. */
+async function purge(connection: Connection, { keepOnly, table, by }: Ending, ledger: readonly LedgerRow[]): Promise<number> {
+  const known = new Set(keepOnly?.map(({ key }) => key))
+  const entered = ledger.filter(({ key }) => !known.has(key)).map((row) => storedPartition(by, row.key, row.lower, row.upper))
+  const inside = insideCondition(table, by.column, [...(keepOnly ?? []), ...entered])
   return connection.run(`DELETE FROM ${tableIdentifier(table.name)} WHERE (${inside}) IS NOT TRUE`)
 }
 
