@@ -17,7 +17,7 @@ export interface ProcessFaults {
 }
 
 /** No run of a history needs half as many. */
-const MOST_CALLS = 6_000
+const MOST_CALLS = 20_000
 
 export class Process {
   isDead = false
