@@ -81,6 +81,8 @@ export interface LogStatus {
 
 export interface ChangeTarget {
   readonly values: readonly ValueFormat[]
+  /** Commits of a log that is followed are at least so far apart. */
+  readonly restMs: number
   open(load: ChangeLoad): Promise<ChangeWriter>
 }
 

@@ -25,6 +25,7 @@ import type { State } from '../core/state.ts'
 import { columnNamed, printTableName, type Table } from '../core/table.ts'
 import { commitUnlessStopped, copyChunks, stopIfAsked } from './copy-chunks.ts'
 import type { Machinery } from './machinery.ts'
+import { pause } from './pause.ts'
 import { type Progress, withRetries } from './progress.ts'
 
 export async function attemptChanges(
@@ -312,6 +313,7 @@ class Follower {
       while (!this.#isDone()) {
         if (this.#goal !== null) stopIfAsked(signal)
         else if (signal.aborted) break
+        if (this.#goal === null) await this.#restAfterCommit()
         this.#stream.ping()
         const chunk = await this.#stream.next(IDLE_MS)
         if (chunk.changes.count > 0) await this.#take(chunk)
@@ -324,6 +326,13 @@ class Follower {
     }
     if (this.#total.read > 0)
       await this.#writer.record(this.#first, this.#state, this.#total.read, this.#total.rows, (performance.now() - began) / 1000)
+  }
+
+  /** Where commits are dear, changes are gathered for a while. */
+  async #restAfterCommit(): Promise<void> {
+    const { signal, target } = this.#machinery
+    const rest = (target.changes?.restMs ?? 0) - (performance.now() - this.#stored)
+    if (rest > 0 && this.#open.read === 0) await pause(rest / 1000, signal)
   }
 
   #isDone(): boolean {

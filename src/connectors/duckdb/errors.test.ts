@@ -26,6 +26,11 @@ describe('messages of DuckDB', () => {
     expect(mapDuckdbError(message, PATH)).toMatchObject({ code })
   })
 
+  test('a file that is named like its schema is told so', () => {
+    const error = mapDuckdbError('Binder Error: Ambiguous reference to catalog or schema "w" - use a fully qualified path like "w.w"', PATH)
+    expect(error.message).toBe('/data/w.duckdb is named like its schema "w", and DuckDB can\'t tell the two apart.')
+  })
+
   test('the process that holds the lock is named, values are not', () => {
     expect(
       mapDuckdbError('IO Error: Could not set lock on file "x": Conflicting lock is held in python (PID 4711).', PATH).message,

@@ -66,6 +66,12 @@ const RULES: readonly Rule[] = [
     message: () => 'A constraint of the target table refused rows.',
   },
   {
+    pattern: /Ambiguous reference to catalog or schema "([^"]+)"/i,
+    code: 'target-failed',
+    message: (match, path) => `${path} is named like its schema "${match[1]}", and DuckDB can't tell the two apart.`,
+    hint: 'Give the file, or the schema of the target tables, another name.',
+  },
+  {
     pattern: /^(?:Conversion|Out of Range) Error/i,
     code: 'value-refused',
     message: () => "A value can't be converted to the type of its column.",

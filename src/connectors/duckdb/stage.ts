@@ -65,10 +65,12 @@ export async function beginPartition(
   }
 }
 
-async function openFeed(connection: Connection, load: Load): Promise<readonly [feed: Feed, direct: boolean]> {
+/** A load without columns brings no rows, only a position: there is nothing to feed. */
+async function openFeed(connection: Connection, load: Load): Promise<readonly [feed: Feed | null, direct: boolean]> {
   const direct = goesStraightIn(load) && (await beginDirect(connection, load))
   if (!direct) await createStage(connection, load)
   const names = load.columns.map((column) => column.name)
+  if (names.length === 0) return [null, direct]
   return [await connection.feed(direct ? tableIdentifier(load.table.name) : STAGE, names), direct]
 }
 
@@ -120,7 +122,7 @@ interface Parts {
   readonly connection: Connection
   /** The connection is someone else's to close. */
   readonly lent: boolean
-  readonly feed: Feed
+  readonly feed: Feed | null
   readonly load: Load
   readonly store: StateStore
   readonly ledger: Ledger | null
@@ -142,7 +144,7 @@ class DuckdbStage implements Stage {
 
   async write(chunk: Chunk): Promise<void> {
     try {
-      await this.#parts.feed.write(chunk.format === 'columns' ? encodeColumns(chunk) : chunk.bytes)
+      await this.#parts.feed?.write(chunk.format === 'columns' ? encodeColumns(chunk) : chunk.bytes)
     } catch (thrown) {
       throw this.#named(thrown)
     }
@@ -157,7 +159,7 @@ class DuckdbStage implements Stage {
   async #commit(settlement: Settlement, rowsRead: number): Promise<RowCounts> {
     const { feed, database } = this.#parts
     try {
-      const rows = await feed.drain()
+      const rows = (await feed?.drain()) ?? 0
       if (rows !== rowsRead) throw new LoadError('short-read', `${rowsRead} rows were read, but ${rows} arrived in the target.`)
       const counts =
         settlement.kind === 'state'
@@ -241,14 +243,14 @@ class DuckdbStage implements Stage {
 
   async #cleanUp(): Promise<void> {
     const { connection, feed, lent } = this.#parts
-    await feed.close().catch(() => undefined)
+    await feed?.close().catch(() => undefined)
     await clear(connection)
     if (!lent) await connection.close().catch(() => undefined)
   }
 
   async #release(): Promise<void> {
     const { connection, feed, lent } = this.#parts
-    await feed.close()
+    await feed?.close()
     await connection.run(DROP_STAGE)
     if (!lent) await connection.close()
   }

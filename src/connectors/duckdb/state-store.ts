@@ -114,7 +114,24 @@ export class StateStore {
     load: Pick<Load, 'runId' | 'cause'>,
     seconds: number,
   ): Promise<void> {
-    await connection.run(this.#sql.count, [to.pipeline, movedRows(rows), load.runId])
+    await this.count(connection, to.pipeline, movedRows(rows), load.runId)
+    await this.addHistory(connection, from, to, rowsRead, rows, load, seconds)
+  }
+
+  /** Counts rows that a commit moved. */
+  async count(connection: Connection, pipeline: string, moved: number, runId: string): Promise<void> {
+    await connection.run(this.#sql.count, [pipeline, moved, runId])
+  }
+
+  async addHistory(
+    connection: Connection,
+    from: State | null,
+    to: State,
+    rowsRead: number,
+    rows: RowCounts,
+    load: Pick<Load, 'runId' | 'cause'>,
+    seconds: number,
+  ): Promise<void> {
     await connection.run(this.#sql.addHistory, historyParameters(from, to, rowsRead, rows, load.cause, seconds, load.runId))
   }
 }

@@ -9,6 +9,7 @@ import type { HistoryRow, State, StateRow } from '../../core/state.ts'
 import type { Table, TableName } from '../../core/table.ts'
 import { applyStatements, dropDuplicates } from '../../sql/apply.ts'
 import { replaceStatements } from './apply.ts'
+import { DuckdbChangeTarget } from './change-writer.ts'
 import { type Connection, type Database, openDatabase } from './database.ts'
 import { describeTable } from './describe.ts'
 import { DUCKDB, schemaStatements } from './dialect.ts'
@@ -53,12 +54,14 @@ class DuckdbTarget implements Target {
   readonly #config: DuckdbConfig
   readonly #store: StateStore
   readonly partitions: DuckdbPartitions
+  readonly changes: DuckdbChangeTarget
   #database: Database | null = null
   #connection: Promise<Connection> | null = null
 
   constructor(config: DuckdbConfig) {
     this.#config = config
     this.#store = new StateStore(config.stateSchema)
+    this.changes = new DuckdbChangeTarget(() => this.#open(), this.#store)
     const ends = { path: config.path, memory: this.#memory.applying, open: () => this.#open(), existing: () => this.#existing() }
     this.partitions = new DuckdbPartitions(ends, this.#store, config.stateSchema)
   }
