@@ -8,6 +8,8 @@ import { type Apply, applyStatements, countRescued, dropDuplicates } from '../..
 import { identifier } from '../../sql/quote.ts'
 import type { Connection } from './database.ts'
 import { DUCKDB, tableIdentifier } from './dialect.ts'
+import { holdingPartitions } from './holding-partitions.ts'
+import type { Ledger } from './ledger.ts'
 import { partitionCondition } from './partition-condition.ts'
 
 /** Rows went straight into the table: one that nobody else sees yet, or one that only grows. */
@@ -35,12 +37,41 @@ export function replaceStatements(
 }
 
 /** Throws `partition-shrank`. */
-export async function replacePartition(connection: Connection, load: Load, stage: string, rows: number): Promise<RowCounts> {
+export async function replacePartition(
+  connection: Connection,
+  load: Load,
+  stage: string,
+  rows: number,
+  ledger: Ledger,
+): Promise<RowCounts> {
   const { clear, unmove, insert } = replaceStatements(load, stage)
   const replaced = await connection.run(clear)
   refuseShrinking(load, replaced, rows)
-  const moved = unmove === null || rows === 0 ? 0 : await connection.run(unmove)
+  const moved = unmove === null || rows === 0 ? 0 : await takeMovedRows(connection, load, stage, unmove, ledger)
   return { ...NO_ROWS, inserted: await connection.run(insert), deleted: replaced + moved }
+}
+
+const MOVED = 'temp."_tidemark_moved"'
+
+/**
+ * Rows that are in another partition now give way where they were. Which of the two partitions was read later is not known: those that
+ * rows were taken from are to be loaded again.
+ */
+async function takeMovedRows(connection: Connection, load: Load, stage: string, unmove: string, ledger: Ledger): Promise<number> {
+  const { partition, table, pipeline } = load
+  if (partition === null) return 0
+  const column = identifier(partition.column)
+  await connection.run(`CREATE OR REPLACE TEMP TABLE "_tidemark_moved" AS SELECT DISTINCT t.${column} FROM ${tableIdentifier(table.name)} AS t
+    WHERE EXISTS (SELECT 1 FROM ${stage} AS s WHERE ${sameKey(load)})`)
+  if ((await connection.count(`SELECT count(*) FROM ${MOVED}`)) === 0) return 0
+  const committed = await ledger.read(connection, pipeline, { status: 'committed' })
+  const robbed = await holdingPartitions(connection, MOVED, table, partition.by, committed)
+  await ledger.reopen(
+    connection,
+    pipeline,
+    robbed.filter((key) => key !== partition.partition.key),
+  )
+  return connection.run(unmove)
 }
 
 /** Rows are in `stage`, and the table is as `load.table` says. */

@@ -3,16 +3,13 @@
 
 import type { Ending } from '../../contract/target.ts'
 import { LoadError } from '../../core/errors.ts'
-import { storedPartition } from '../../core/partition.ts'
 import { printTableName } from '../../core/table.ts'
 import { identifier } from '../../sql/quote.ts'
 import type { Connection } from './database.ts'
 import { tableIdentifier } from './dialect.ts'
+import { holdingPartitions } from './holding-partitions.ts'
 import type { Ledger } from './ledger.ts'
-import { partitionCondition } from './partition-condition.ts'
 
-/** So many conditions are asked for by one statement. */
-const CONDITIONS_AT_ONCE = 500
 const COLLIDING = 'temp."_tidemark_colliding"'
 
 /** Keys of the ledger, in order; none where every key is there once. Throws `duplicate-key` where no partition has the rows. */
@@ -30,16 +27,7 @@ export async function collidingPartitions(
   await connection.run(`CREATE OR REPLACE TEMP TABLE "_tidemark_colliding" AS
     SELECT DISTINCT ${column} FROM ${target} WHERE (${keys}) IN (SELECT (${keys}) FROM (${doubled}))`)
   try {
-    const found: string[] = []
-    const rows = await ledger.read(connection, pipeline)
-    for (let at = 0; at < rows.length; at += CONDITIONS_AT_ONCE) {
-      const conditions = rows.slice(at, at + CONDITIONS_AT_ONCE).map((row) => {
-        const { bounds } = storedPartition(by, row.key, row.lower, row.upper)
-        return `bool_or(${partitionCondition(table, by.column, bounds)})`
-      })
-      const [answer] = await connection.rows(`SELECT ${conditions.map((sql, index) => `${sql} AS c${index}`).join(', ')} FROM ${COLLIDING}`)
-      for (const [index, hit] of Object.values(answer ?? {}).entries()) if (hit === true) found.push(rows[at + index]?.key ?? '')
-    }
+    const found = await holdingPartitions(connection, COLLIDING, table, by, await ledger.read(connection, pipeline))
     if (found.length > 0) return found
   } finally {
     await connection.run(`DROP TABLE IF EXISTS ${COLLIDING}`)

@@ -134,6 +134,15 @@ export class Ledger {
     if ((await connection.run(sql, [...own(claim), String(closed), now()])) !== 1) throw lostClaim(claim)
   }
 
+  /** Committed partitions that are to be loaded again. */
+  async reopen(connection: Connection, pipeline: string, keys: readonly string[]): Promise<void> {
+    for (const key of keys)
+      await connection.run(
+        `UPDATE ${this.table} SET status = 'planned', checksum = NULL WHERE pipeline_name = $1 AND partition_key = $2 AND status = 'committed'`,
+        [pipeline, key],
+      )
+  }
+
   async giveUp(connection: Connection, claim: Claim, failure: { readonly code: string; readonly message: string } | null): Promise<void> {
     const [status, error] = failure === null ? ['planned', null] : ['failed', failureText(failure)]
     await connection.run(`UPDATE ${this.table} SET status = $5, error = $6 WHERE ${OWN}`, [...own(claim), status, error])

@@ -215,10 +215,10 @@ class DuckdbStage implements Stage {
   }
 
   #apply(rows: number): Promise<RowCounts> {
-    const { connection, load, direct } = this.#parts
+    const { connection, load, direct, ledger } = this.#parts
     const table = tableIdentifier(load.table.name)
     if (direct) return settleDirect(connection, load, table, rows)
-    if (load.strategy === 'overwrite-partition') return replacePartition(connection, load, STAGE, rows)
+    if (load.strategy === 'overwrite-partition' && ledger !== null) return replacePartition(connection, load, STAGE, rows, ledger)
     return applyStage(connection, load, STAGE, table, rows)
   }
 
