@@ -74,6 +74,7 @@ class Crew {
   /** One worker, with connections of its own. */
   async work(): Promise<void> {
     const hands = new Hands(this.#work)
+    hands.prepare()
     try {
       while (this.fatal === null && !this.queue.isEmpty) {
         stopIfAsked(this.#work.machinery.signal)
@@ -160,27 +161,43 @@ function outcomeOf({ planned }: Claimed, row: LedgerRow): PartitionOutcome {
 /** The connections of one worker, opened when they are needed. */
 class Hands {
   readonly #work: Work
-  #reader: PartitionReader | null = null
-  #writer: PartitionWriter | null = null
+  #reader: Promise<PartitionReader> | null = null
+  #writer: Promise<PartitionWriter> | null = null
 
   constructor(work: Work) {
     this.#work = work
   }
 
+  /** Both connect at the same time; what goes wrong is said to whoever uses them. */
+  prepare(): void {
+    this.reader().catch(() => {})
+    this.writer().catch(() => {})
+  }
+
   async reader(): Promise<PartitionReader> {
-    this.#reader ??= await this.#work.table.openReader()
-    return this.#reader
+    this.#reader ??= this.#work.table.openReader()
+    try {
+      return await this.#reader
+    } catch (error) {
+      this.#reader = null
+      throw error
+    }
   }
 
   async writer(): Promise<PartitionWriter> {
-    this.#writer ??= await this.#work.target.openWriter()
-    return this.#writer
+    this.#writer ??= this.#work.target.openWriter()
+    try {
+      return await this.#writer
+    } catch (error) {
+      this.#writer = null
+      throw error
+    }
   }
 
   async close(): Promise<void> {
     const open = [this.#reader, this.#writer]
     this.#reader = null
     this.#writer = null
-    await Promise.allSettled(open.map((one) => one?.close()))
+    await Promise.allSettled(open.map(async (one) => (await one)?.close()))
   }
 }

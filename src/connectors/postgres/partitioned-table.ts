@@ -193,7 +193,10 @@ export class PostgresPartitionedTable implements PartitionedTable {
         await session.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
         await session.query(`SET TRANSACTION SNAPSHOT ${literal(this.#snapshot)}`)
       }
-      return new PostgresPartitionReader(session, this.#pipeline, this.#table, this.#options, this.#snapshot !== null)
+      const reader = new PostgresPartitionReader(session, this.#pipeline, this.#table, this.#options, this.#snapshot !== null)
+      // In a snapshot that is kept, the look at the table can come before there is something to read.
+      if (this.#snapshot !== null) await reader.begin()
+      return reader
     } catch (error) {
       await session.close()
       throw error
