@@ -11,7 +11,7 @@ const MOMENT =
 const WRONG_MOMENT = 'is no date; write it like 2024-01-31, 2024-03, 2024-W10, today, yesterday or -7d (days ago; also h, w, mo, y)'
 
 /** Whether it can stand for the first or last partition of a time. */
-export function isMoment(value: string): boolean {
+function isMoment(value: string): boolean {
   return MOMENT.test(value)
 }
 

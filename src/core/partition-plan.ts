@@ -5,7 +5,7 @@ import { LoadError } from './errors.ts'
 import { isReload, type RunRequest } from './head.ts'
 import { isBelow, type LedgerRow } from './ledger.ts'
 import type { Load } from './load.ts'
-import { boundTexts, type Partition, type PartitionBy, type SeenPartition, storedPartition } from './partition.ts'
+import { type Partition, type PartitionBy, type SeenPartition, storedPartition } from './partition.ts'
 import type { ReplaceBy, ResolvedPartitions } from './pipeline.ts'
 import { commonFormat, loadedColumns } from './plan.ts'
 import { tableInMaking } from './position.ts'
@@ -328,10 +328,4 @@ export function gaps(rows: readonly Pick<LedgerRow, 'lower' | 'upper'>[]): reado
     if (row.upper !== null && next?.lower != null && row.upper !== next.lower) found.push({ from: row.upper, to: next.lower })
   }
   return found
-}
-
-/** The partitions that hold any of these bounds' values, for a comparison by text where they are values. */
-export function describeBounds(partition: Partition): string {
-  const [lower, upper] = boundTexts(partition.bounds)
-  return partition.bounds.kind === 'range' ? `from ${lower} to ${upper} (not included)` : partition.key
 }

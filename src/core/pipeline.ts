@@ -103,7 +103,6 @@ interface Resolved {
 /** A pipeline whose key, strategy and columns are settled by a look at the source table. */
 export type ResolvedPipeline = WatermarkPipeline & Resolved
 export type ResolvedPartitions = PartitionPipeline & Resolved
-export type ResolvedTable = TablePipeline & Resolved
 
 /** Settles what depends on the source; throws `missing-column`, `missing-key`, `strategy-unsupported`. */
 export function resolvePipeline(pipeline: WatermarkPipeline, source: Table): ResolvedPipeline {
@@ -133,6 +132,12 @@ export function resolvePartitions(pipeline: PartitionPipeline, source: Table): R
       'strategy-unsupported',
       `Pipeline ${pipeline.name} would append partitions that are loaded again, and so double their rows.`,
       { hint: 'Use `write: overwrite-partition`, or `lookback: 0` and `detect: none`.' },
+    )
+  if (write === 'append' && (pipeline.by.kind === 'list' || pipeline.by.kind === 'hash'))
+    throw new LoadError(
+      'strategy-unsupported',
+      `Pipeline ${pipeline.name} would append partitions by ${pipeline.by.kind === 'list' ? 'value' : 'bucket'}, which are never over: none could be appended for good.`,
+      { hint: 'Use `write: overwrite-partition`, or partition by a time or number.' },
     )
   return { ...pipeline, key, write }
 }

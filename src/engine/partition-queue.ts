@@ -11,14 +11,15 @@ export interface Claimed {
   readonly planned: PlannedPartition
 }
 
-/** So many are asked for at once: what other runs have taken meanwhile costs one question, not many. */
-const CANDIDATES = 8
+/** One is asked for at a time, so that the largest come first; more where other runs have taken them meanwhile. */
+const MOST_CANDIDATES = 16
 
 export class PartitionQueue {
   readonly #pipeline: string
   readonly #runId: string
   readonly #target: PartitionTarget
   readonly #time: RunTime
+  #width = 1
   readonly #planned = new Map<string, PlannedPartition>()
   readonly #pending: string[]
   readonly #elsewhere = new Set<string>()
@@ -57,7 +58,7 @@ export class PartitionQueue {
   async claim(writer: PartitionWriter): Promise<Claimed | null> {
     this.#wake()
     while (this.#pending.length > 0) {
-      const keys = this.#pending.splice(0, CANDIDATES)
+      const keys = this.#pending.splice(0, this.#width)
       for (const key of keys) this.#asked.add(key)
       let claim: Claim | null = null
       try {
@@ -68,9 +69,12 @@ export class PartitionQueue {
       } finally {
         for (const key of keys) this.#asked.delete(key)
       }
-      if (claim === null) for (const key of keys) this.#elsewhere.add(key)
-      else {
+      if (claim === null) {
+        for (const key of keys) this.#elsewhere.add(key)
+        this.#width = Math.min(this.#width * 2, MOST_CANDIDATES)
+      } else {
         const at = keys.indexOf(claim.key)
+        if (at === 0) this.#width = 1
         // Those before it were asked first and are not free.
         for (const key of keys.slice(0, at)) this.#elsewhere.add(key)
         this.#pending.unshift(...keys.slice(at + 1))

@@ -249,7 +249,7 @@ function refuseRename(source: Table, existing: Table, changes: readonly SchemaCh
   )
 }
 
-export function logFingerprint(pipeline: CdcPipeline, seen: LogObservation): string {
+function logFingerprint(pipeline: CdcPipeline, seen: LogObservation): string {
   return JSON.stringify({
     source: seen.identity,
     tables: seen.tables.map(({ identity }) => identity).join(' '),

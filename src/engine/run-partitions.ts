@@ -181,6 +181,6 @@ function failure(failed: readonly FailedPartition[], total: number): LoadError {
 }
 
 /** A few names, and how many more there are. */
-export function shortList(keys: readonly string[]): string {
+function shortList(keys: readonly string[]): string {
   return keys.length <= 3 ? keys.join(', ') : `${keys.slice(0, 3).join(', ')} and ${keys.length - 3} more`
 }

@@ -369,7 +369,7 @@ export const PARTITION_TARGET_BUGS: readonly PartitionBug[] = [
   },
   {
     name: 'attempts begin anew when the ledger forgets',
-    from: 1200,
+    from: 700,
     target: bentLedger((ledger, target) => ({
       prepare: async (preparation) => {
         const state = await ledger.prepare(preparation)

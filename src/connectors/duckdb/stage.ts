@@ -164,9 +164,9 @@ class DuckdbStage implements Stage {
       const counts =
         settlement.kind === 'state'
           ? await this.#commitSlice(settlement, rows)
-          : await database.alone(() => this.#commitPartition(settlement, rows))
+          : await database.alone(() => this.#commitOrRollBack(settlement, rows))
       // Whatever an interruption meets now, the rows are in.
-      await this.#release().catch(() => undefined)
+      await this.#release().catch(() => this.#cleanUp())
       return counts
     } catch (thrown) {
       await this.#cleanUp()
@@ -187,6 +187,16 @@ class DuckdbStage implements Stage {
       throw asConflict(thrown, load.pipeline)
     })
     return counts
+  }
+
+  /** The next one to commit must not meet what this one has deleted. */
+  async #commitOrRollBack(settlement: Settlement & { kind: 'partition' }, rows: number): Promise<RowCounts> {
+    try {
+      return await this.#commitPartition(settlement, rows)
+    } catch (thrown) {
+      await clear(this.#parts.connection)
+      throw thrown
+    }
   }
 
   async #commitPartition({ claim, checksum, closed }: Settlement & { kind: 'partition' }, rows: number): Promise<RowCounts> {
