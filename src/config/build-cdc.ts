@@ -32,8 +32,6 @@ function tableNamed(text: string): TableName {
 /** Reports every broken rule. */
 export function checkCdcRules(raw: Fields, context: RuleContext): void {
   checkConnections(raw, context)
-  if (raw['write'] === 'append' || raw['write'] === 'soft-delete')
-    context.report(['write'], `${raw['write']} is not supported by this version yet`)
   const tables = mapIn(raw, 'source')?.['tables']
   if (!Array.isArray(tables)) return
   const seen = new Set<string>()

@@ -107,6 +107,8 @@ export interface ChangedTable {
 export interface ChangeWriter {
   /** Throws `row-missing` where the target lacks a row that was changed. */
   apply(chunk: ChangesChunk, folded: readonly FoldedTable[]): Promise<RowCounts>
+  /** Every change a row of its own, with the marks of `append`. */
+  append(chunk: ChangesChunk): Promise<RowCounts>
   /** Rows and position appear together; throws `state-conflict`. */
   commit(from: State, to: State, moved: number): Promise<void>
   /** What a run came to, in the history. */

@@ -24,6 +24,16 @@ export interface ChangeTable {
   readonly key: readonly number[]
 }
 
+/** A transaction of the source. */
+export interface Transaction {
+  /** Its first change in this chunk, and how many of its changes came in earlier ones. */
+  readonly first: number
+  readonly before: number
+  /** Where it was committed, as the source writes it; and when, microseconds from 1970. */
+  readonly position: string
+  readonly committedMicros: bigint
+}
+
 /** A place between two changes. */
 export interface Mark {
   readonly count: number
@@ -48,6 +58,8 @@ export class ChangesChunk {
   start = new Int32Array(FIRST_CELLS)
   length = new Int32Array(FIRST_CELLS)
   used = 0
+  /** Those that the changes belong to, in order; the first may have begun in an earlier chunk. */
+  transactions: Transaction[] = []
   bytes = new Uint8Array(FIRST_BYTES)
 
   add(table: number, op: ChangeOp): void {
@@ -62,6 +74,10 @@ export class ChangesChunk {
     this.row[this.count] = NONE
     this.old[this.count] = NONE
     this.count += 1
+  }
+
+  beginTransaction(position: string, committedMicros: bigint, before = 0): void {
+    this.transactions.push({ first: this.count, before, position, committedMicros })
   }
 
   /** Room for a row; returns its first cell. Every cell is ABSENT until it is set. */
@@ -129,6 +145,9 @@ export class ChangesChunk {
       into.start[first + cell - cells] = length >= 0 ? (this.start[cell] as number) - used : 0
     }
     into.appendBytes(this.bytes.subarray(used, this.used))
+    const kept = this.transactions.filter(({ first }) => first < count)
+    for (const one of this.transactions.slice(kept.length)) into.transactions.push({ ...one, first: one.first - count })
+    this.transactions = kept
     this.count = count
     this.cells = cells
     this.used = used
@@ -149,6 +168,7 @@ export class ChangesChunk {
     this.count = 0
     this.cells = 0
     this.used = 0
+    this.transactions = []
   }
 }
 

@@ -270,7 +270,8 @@ function refuseLossyColumn(pipeline: ResolvedPartitions, source: Table, target: 
   const digits = (native: string | null): number => Number(/^timestamp\((\d)\)/.exec(native ?? '')?.[1] ?? 6)
   const exact = from.type.kind === to.type.kind && digits(from.native) <= digits(to.native)
   const zoned = from.type.kind !== 'timestamp' || to.type.kind !== 'timestamp' || from.type.zoned === to.type.zoned
-  const number = isNumber(from.type.kind) && isNumber(to.type.kind)
+  // What is hashed is the text of the value, and 5.00 is another text than 5.
+  const number = pipeline.by.kind !== 'hash' && isNumber(from.type.kind) && isNumber(to.type.kind)
   if ((!exact && !number) || !zoned)
     throw new LoadError(
       'lossy-partition',

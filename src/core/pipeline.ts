@@ -228,6 +228,8 @@ export function fingerprintChanges(stored: string, current: string): readonly st
     xid8: 'late_rows',
     query: 'query',
     target: 'target table',
+    tables: 'tables',
+    write: 'write',
   }
   try {
     const a = JSON.parse(stored) as Record<string, unknown>

@@ -140,7 +140,7 @@ export function resultLine(result: PipelineResult, columns = Number.POSITIVE_INF
   const rescued = rows.rescued > 0 ? `, ${grouped(rows.rescued)} rescued by the sweep` : ''
   const rate = rows.read > 0 ? `, ${grouped(rows.read / Math.max(result.seconds, 0.001))} rows/s` : ''
   const line = `${result.pipeline}  loaded ${count(rows.read, 'row')}${detail === '' ? '' : ` (${detail}${rescued})`} ${took}${rate}`
-  const whole = `${line}; ${result.partitions === null ? `watermark ${watermarkOf(result.to) ?? 'not set'}` : partitionsText(result.partitions)}`
+  const whole = `${line}; ${placeText(result)}`
   return whole.length > columns ? line : whole
 }
 
@@ -158,4 +158,9 @@ function partitionsText({ total, committed, skipped, failed }: PartitionCounts):
   ] as const
   const detail = kinds.filter(([number]) => number > 0).map(([number, kind]) => `${grouped(number)} ${kind}`)
   return `${count(total, 'partition')}${detail.length === 0 ? '' : `: ${detail.join(', ')}`}`
+}
+
+function placeText({ partitions, to }: PipelineResult): string {
+  if (partitions !== null) return partitionsText(partitions)
+  return to?.kind === 'log' ? `position ${to.at}` : `watermark ${watermarkOf(to) ?? 'not set'}`
 }

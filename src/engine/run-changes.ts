@@ -12,6 +12,7 @@ import type {
   ValueFormat,
 } from '../contract/log.ts'
 import type { Target } from '../contract/target.ts'
+import { marked } from '../core/change-marks.ts'
 import { LoadError } from '../core/errors.ts'
 import type { RunStatus } from '../core/event.ts'
 import { foldChanges } from '../core/fold-changes.ts'
@@ -134,7 +135,7 @@ async function tableLoad(
   { target, runId }: Machinery,
 ): Promise<Load> {
   const existing = await target.describe(name)
-  const schema = planSchema(source, existing, name, pipeline.onSchemaChange, target.types)
+  const schema = planSchema(marked(source, pipeline.write), existing, name, pipeline.onSchemaChange, target.types)
   return {
     ...NO_LOAD,
     pipeline: pipeline.name,
@@ -145,8 +146,8 @@ async function tableLoad(
     creates: existing === null,
     changes: schema.changes,
     columns: loadedColumns(schema),
-    key: source.key,
-    keyGuaranteed: source.keyGuaranteed,
+    key: pipeline.write === 'append' ? [] : source.key,
+    keyGuaranteed: pipeline.write !== 'append' && source.keyGuaranteed,
     fingerprint: '',
   }
 }
@@ -229,7 +230,7 @@ async function changedTables(pipeline: CdcPipeline, seen: LogObservation, target
     const existing = await target.describe(name)
     if (existing === null)
       throw new LoadError('target-missing', `Target table ${printTableName(name)} of pipeline ${pipeline.name} does not exist any more.`)
-    const schema = planSchema(source, existing, name, pipeline.onSchemaChange, target.types)
+    const schema = planSchema(marked(source, pipeline.write), existing, name, pipeline.onSchemaChange, target.types)
     refuseRename(source, existing, schema.changes, name)
     const columns = source.columns.map((column) => ({ source: column, target: columnNamed(schema.table, column.name) ?? column }))
     tables.push({ table: schema.table, changes: schema.changes, columns, key: source.key })
@@ -253,6 +254,7 @@ function logFingerprint(pipeline: CdcPipeline, seen: LogObservation): string {
   return JSON.stringify({
     source: seen.identity,
     tables: seen.tables.map(({ identity }) => identity).join(' '),
+    write: pipeline.write,
     target: targetTables(pipeline).map(printTableName).join(' '),
   })
 }
@@ -344,7 +346,10 @@ class Follower {
     const { reach, emit } = this.#machinery
     const read = changes.count
     const bytes = changes.used
-    const rows = await this.#writer.apply(changes, foldChanges(changes, this.#tables))
+    const rows =
+      this.#pipeline.write === 'append'
+        ? await this.#writer.append(changes)
+        : await this.#writer.apply(changes, foldChanges(changes, this.#tables))
     reach('changes-applied')
     this.#open = { read: this.#open.read + read, bytes: this.#open.bytes + bytes, rows: addCounts(this.#open.rows, rows) }
     emit({ kind: 'progress', pipeline: this.#pipeline.name, rows: this.#open.read, bytes: this.#open.bytes })

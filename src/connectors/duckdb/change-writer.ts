@@ -3,6 +3,7 @@
 // that were changed go, and come back as they are now.
 
 import type { ChangedTable, ChangeLoad, ChangeTarget, ChangeWriter } from '../../contract/log.ts'
+import { COMMITTED_AT, DELETED_AT, LACKS, MARKS, OP, ORDINAL, POSITION } from '../../core/change-marks.ts'
 import { type ChangesChunk, NONE, UNCHANGED } from '../../core/changes-chunk.ts'
 import { LoadError } from '../../core/errors.ts'
 import type { FoldedTable } from '../../core/fold-changes.ts'
@@ -10,6 +11,7 @@ import { addCounts, NO_ROWS, type RowCounts } from '../../core/load.ts'
 import type { State } from '../../core/state.ts'
 import { type Column, printTableName } from '../../core/table.ts'
 import { encodeCells } from '../../formats/pg-copy-cells.ts'
+import { loggedChanges } from '../../sql/logged-changes.ts'
 import { identifier } from '../../sql/quote.ts'
 import type { Connection, Database } from './database.ts'
 import { schemaStatements, tableIdentifier } from './dialect.ts'
@@ -48,7 +50,7 @@ class DuckdbChangeWriter implements ChangeWriter {
     this.#load = load
     this.#store = store
     this.#changesSchema = load.tables.some(({ changes }) => changes.length > 0)
-    this.#tables = load.tables.map((changed, number) => new TableWriter(connection, changed, number))
+    this.#tables = load.tables.map((changed, number) => new TableWriter(connection, changed, number, load.write === 'soft-delete'))
   }
 
   async apply(chunk: ChangesChunk, folded: readonly FoldedTable[]): Promise<RowCounts> {
@@ -56,6 +58,13 @@ class DuckdbChangeWriter implements ChangeWriter {
     let counts = NO_ROWS
     for (const one of folded) counts = addCounts(counts, await (this.#tables[one.table] as TableWriter).apply(chunk, one))
     return counts
+  }
+
+  async append(chunk: ChangesChunk): Promise<RowCounts> {
+    await this.#begin()
+    let inserted = 0
+    for (const [number, writer] of this.#tables.entries()) inserted += await writer.append(chunk, number)
+    return { ...NO_ROWS, inserted }
   }
 
   async #begin(): Promise<void> {
@@ -105,9 +114,11 @@ class TableWriter {
   readonly #names: readonly string[]
   readonly #keyPlaces: readonly number[]
   readonly #allPlaces: readonly number[]
+  readonly #softly: boolean
   readonly #made = new Set<string>()
 
-  constructor(connection: Connection, changed: ChangedTable, number: number) {
+  constructor(connection: Connection, changed: ChangedTable, number: number, softly: boolean) {
+    this.#softly = softly
     this.#connection = connection
     this.#changed = changed
     this.#rows = `_tidemark_rows_${number}`
@@ -123,7 +134,12 @@ class TableWriter {
     const { rows, bases } = folded
     const whole = rows.filter((_, index) => bases[index] === NONE)
     const partial = rows.filter((_, index) => bases[index] !== NONE)
-    let deleted = folded.truncated ? await this.#connection.run(`DELETE FROM ${target}`) : 0
+    const mark = identifier(DELETED_AT)
+    let deleted = 0
+    if (folded.truncated)
+      deleted = await this.#connection.run(
+        this.#softly ? `UPDATE ${target} SET ${mark} = now() WHERE ${mark} IS NULL` : `DELETE FROM ${target}`,
+      )
     if (rows.length > 0) await this.#empty(this.#rows, this.#names)
     if (partial.length > 0) {
       const found = bases.filter((base) => base !== NONE)
@@ -133,7 +149,12 @@ class TableWriter {
     if (folded.deletes.length > 0) {
       await this.#empty(this.#gone, this.#changed.key)
       await this.#feed(this.#gone, this.#changed.key, encodeCells(chunk, folded.deletes, this.#keyPlaces, COPY_BYTES))
-      deleted += await this.#connection.run(`DELETE FROM ${target} AS t USING ${temporary(this.#gone)} AS g WHERE ${this.#sameKey('g')}`)
+      const gone = temporary(this.#gone)
+      deleted += await this.#connection.run(
+        this.#softly
+          ? `UPDATE ${target} AS t SET ${mark} = now() FROM ${gone} AS g WHERE ${this.#sameKey('g')} AND t.${mark} IS NULL`
+          : `DELETE FROM ${target} AS t USING ${gone} AS g WHERE ${this.#sameKey('g')}`,
+      )
     }
     if (rows.length === 0) return { ...NO_ROWS, deleted }
     const updated = await this.#connection.run(`DELETE FROM ${target} AS t USING ${temporary(this.#rows)} AS s WHERE ${this.#sameKey('s')}`)
@@ -141,6 +162,26 @@ class TableWriter {
     const values = this.#changed.columns.map(({ target: column }) => cast(`s.${identifier(column.name)}`, column)).join(', ')
     await this.#connection.run(`INSERT INTO ${target} (${names}) SELECT ${values} FROM ${temporary(this.#rows)} AS s`)
     return { ...NO_ROWS, inserted: rows.length - updated, updated, deleted }
+  }
+
+  async append(chunk: ChangesChunk, number: number): Promise<number> {
+    const { rows, extra } = loggedChanges(chunk, number, this.#changed)
+    if (rows.length === 0) return 0
+    const marks = MARKS.append.map(({ name }) => name)
+    const all = [...this.#names, ...marks]
+    await this.#empty(this.#rows, all)
+    await this.#feed(this.#rows, all, encodeCells(chunk, rows, this.#allPlaces, COPY_BYTES, extra))
+    const values = this.#changed.columns.map(({ target: column }) => cast(`s.${identifier(column.name)}`, column))
+    const marked = [
+      `s.${identifier(OP)}`,
+      `s.${identifier(POSITION)}`,
+      `CAST(s.${identifier(ORDINAL)} AS BIGINT)`,
+      `CAST(s.${identifier(COMMITTED_AT)} AS TIMESTAMPTZ)`,
+      `nullif(s.${identifier(LACKS)}, '')`,
+    ]
+    return this.#connection.run(
+      `INSERT INTO ${tableIdentifier(this.#changed.table.name)} (${all.map(identifier).join(', ')}) SELECT ${[...values, ...marked].join(', ')} FROM ${temporary(this.#rows)} AS s`,
+    )
   }
 
   /** What was not sent again is taken as it is, before anything is deleted: as text it would not come back the same. */

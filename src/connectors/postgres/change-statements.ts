@@ -2,6 +2,8 @@
 // them. Nothing here depends on the order of rows: what a row lacks is taken first, then old keys go, then whole rows come.
 
 import type { ChangedTable, ValueFormat } from '../../contract/log.ts'
+import { DELETED_AT, MARKS } from '../../core/change-marks.ts'
+import type { ChangeWrite } from '../../core/pipeline.ts'
 import { identifier, tableIdentifier } from '../../sql/quote.ts'
 
 export interface ChangeStatements {
@@ -21,6 +23,10 @@ export interface ChangeStatements {
   readonly deleteRows: string
   readonly insertRows: string
   readonly empty: string
+  /** Every change a row. */
+  readonly createLog: string
+  readonly copyLog: string
+  readonly insertLog: string
 }
 
 /** `number` keeps the temporary tables of several tables apart. `upserts`: the target has a unique key to go by. */
@@ -29,6 +35,7 @@ export function changeStatements(
   number: number,
   format: ValueFormat,
   upserts: boolean,
+  write: ChangeWrite,
 ): ChangeStatements {
   const [rows, partial, gone] = ['rows', 'partial', 'gone'].map((kind) => `pg_temp.tidemark_${kind}_${number}`) as [string, string, string]
   const target = tableIdentifier(table.name)
@@ -37,6 +44,7 @@ export function changeStatements(
   const keyed = key.map(identifier)
   const cast = (alias: string, name: string): string => `${alias}.${identifier(name)}::${targetType(columns, name)}`
   const list = names.join(', ')
+  const marks = MARKS.append.map(({ name }) => name)
   const values = columns.map(({ target: { name } }) => cast('s', name)).join(', ')
   const define = (which: readonly string[], prefix = ''): string =>
     which.map((name) => `${identifier(prefix + name)} ${staged(name)}`).join(', ')
@@ -48,8 +56,12 @@ export function changeStatements(
       `CASE WHEN substr(p.lacks, ${place + 1}, 1) = '1' THEN t.${identifier(name)}::${staged(name)} ELSE p.${identifier(name)} END`,
   )
   const rest = all.filter((name) => !key.includes(name))
-  const set = rest.map((name) => `${identifier(name)} = excluded.${identifier(name)}`).join(', ')
-  const conflict = rest.length === 0 ? 'DO NOTHING' : `DO UPDATE SET ${set}`
+  const softly = write === 'soft-delete'
+  const mark = identifier(DELETED_AT)
+  const set = [...rest.map((name) => `${identifier(name)} = excluded.${identifier(name)}`), ...(softly ? [`${mark} = NULL`] : [])].join(
+    ', ',
+  )
+  const conflict = set === '' ? 'DO NOTHING' : `DO UPDATE SET ${set}`
   return {
     createRows: `CREATE TEMPORARY TABLE IF NOT EXISTS tidemark_rows_${number} (${define(all)}) ON COMMIT DELETE ROWS`,
     createPartial: `CREATE TEMPORARY TABLE IF NOT EXISTS tidemark_partial_${number} (${define(all)}, ${define(key, 'base of ')}, lacks text) ON COMMIT DELETE ROWS`,
@@ -58,8 +70,10 @@ export function changeStatements(
     copyPartial: `COPY ${partial} FROM STDIN (FORMAT binary)`,
     copyGone: `COPY ${gone} (${keyed.join(', ')}) FROM STDIN (FORMAT binary)`,
     complete: `INSERT INTO ${rows} (${list}) SELECT ${filled.join(', ')} FROM ${partial} AS p JOIN ${target} AS t ON ${sameKey('p', 'base of ')}`,
-    deleteGone: `DELETE FROM ${target} AS t USING ${gone} AS g WHERE ${sameKey('g')}`,
-    deleteAll: `DELETE FROM ${target}`,
+    deleteGone: softly
+      ? `UPDATE ${target} AS t SET ${mark} = now() FROM ${gone} AS g WHERE ${sameKey('g')} AND t.${mark} IS NULL`
+      : `DELETE FROM ${target} AS t USING ${gone} AS g WHERE ${sameKey('g')}`,
+    deleteAll: softly ? `UPDATE ${target} SET ${mark} = now() WHERE ${mark} IS NULL` : `DELETE FROM ${target}`,
     upsert: upserts
       ? `WITH written AS (INSERT INTO ${target} AS t (${list}) OVERRIDING SYSTEM VALUE SELECT ${values} FROM ${rows} AS s
            ON CONFLICT (${keyed.join(', ')}) ${conflict} RETURNING t.xmax = 0 AS inserted)
@@ -68,6 +82,10 @@ export function changeStatements(
     deleteRows: `DELETE FROM ${target} AS t USING ${rows} AS s WHERE ${sameKey('s')}`,
     insertRows: `INSERT INTO ${target} (${list}) OVERRIDING SYSTEM VALUE SELECT ${values} FROM ${rows} AS s`,
     empty: `TRUNCATE ${rows}`,
+    createLog: `CREATE TEMPORARY TABLE IF NOT EXISTS tidemark_log_${number} (${define(all)}, ${marks.map((name) => `${identifier(name)} text`).join(', ')}) ON COMMIT DELETE ROWS`,
+    copyLog: `COPY pg_temp.tidemark_log_${number} FROM STDIN (FORMAT binary)`,
+    insertLog: `INSERT INTO ${target} (${list}, ${marks.map(identifier).join(', ')}) OVERRIDING SYSTEM VALUE
+      SELECT ${values}, ${MARKS.append.map(({ name, native }) => `nullif(s.${identifier(name)}, '')::${native}`).join(', ')} FROM pg_temp.tidemark_log_${number} AS s`,
   }
 }
 

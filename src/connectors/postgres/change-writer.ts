@@ -8,6 +8,7 @@ import { addCounts, NO_ROWS, type RowCounts } from '../../core/load.ts'
 import type { State } from '../../core/state.ts'
 import { printTableName } from '../../core/table.ts'
 import { encodeCells } from '../../formats/pg-copy-cells.ts'
+import { loggedChanges } from '../../sql/logged-changes.ts'
 import { schemaStatements } from '../../sql/schema-statements.ts'
 import { type ChangeStatements, changeStatements } from './change-statements.ts'
 import { CopyIn } from './copy-in.ts'
@@ -35,6 +36,8 @@ export class PostgresChangeTarget implements ChangeTarget {
   }
 }
 
+type Kind = 'rows' | 'partial' | 'gone' | 'log'
+
 interface Into {
   readonly changed: ChangedTable
   readonly sql: ChangeStatements
@@ -42,7 +45,7 @@ interface Into {
   readonly keyPlaces: readonly number[]
   readonly allPlaces: readonly number[]
   /** Temporary tables that exist, and whether rows of an earlier chunk of the same transaction are in them. */
-  readonly made: Set<'rows' | 'partial' | 'gone'>
+  readonly made: Set<Kind>
 }
 
 class PostgresChangeWriter implements ChangeWriter {
@@ -65,7 +68,7 @@ class PostgresChangeWriter implements ChangeWriter {
       return {
         changed,
         upserts,
-        sql: changeStatements(changed, number, load.format, upserts),
+        sql: changeStatements(changed, number, load.format, upserts, load.write),
         keyPlaces: changed.key.map((name) => changed.columns.findIndex(({ target }) => target.name === name)),
         allPlaces: places,
         made: new Set(),
@@ -79,6 +82,23 @@ class PostgresChangeWriter implements ChangeWriter {
       let counts = NO_ROWS
       for (const one of folded) counts = addCounts(counts, await this.#applyTable(this.#tables[one.table] as Into, chunk, one))
       return counts
+    } catch (error) {
+      throw this.#mapped(error)
+    }
+  }
+
+  async append(chunk: ChangesChunk): Promise<RowCounts> {
+    try {
+      await this.#begin()
+      let inserted = 0
+      for (const [number, into] of this.#tables.entries()) {
+        const { rows, extra } = loggedChanges(chunk, number, into.changed)
+        if (rows.length === 0) continue
+        await this.#make(into, 'log')
+        await this.#copy(into.sql.copyLog, encodeCells(chunk, rows, into.allPlaces, COPY_BYTES, extra))
+        inserted += (await this.#session.execute(into.sql.insertLog)).count
+      }
+      return { ...NO_ROWS, inserted }
     } catch (error) {
       throw this.#mapped(error)
     }
@@ -168,9 +188,9 @@ class PostgresChangeWriter implements ChangeWriter {
     return { inserted: rows - updated, updated }
   }
 
-  async #make(into: Into, kind: 'rows' | 'partial' | 'gone'): Promise<void> {
+  async #make(into: Into, kind: Kind): Promise<void> {
     const { sql, made } = into
-    const create = { rows: sql.createRows, partial: sql.createPartial, gone: sql.createGone }[kind]
+    const create = { rows: sql.createRows, partial: sql.createPartial, gone: sql.createGone, log: sql.createLog }[kind]
     if (!made.has(kind)) await this.#session.query(create)
     // Emptied by every commit; within a long transaction by hand.
     else if (this.#dirty.has(`${sql.copyRows}${kind}`)) await this.#session.query(sql.empty.replace('tidemark_rows_', `tidemark_${kind}_`))

@@ -16,7 +16,7 @@ export const POSTGRES: Dialect = {
     const text = `${row(alias, columns)}::text`
     return [`hashtextextended(${text}, 1)::numeric`, `hashtextextended(${text}, 2)::numeric`]
   },
-  bucket: (expression, of) => `('x' || substr(md5(${expression}::text), 1, 8))::bit(32)::bigint % ${of}`,
+  bucket: (expression, of) => `('x' || substr(md5(convert_to(${expression}::text, 'UTF8')), 1, 8))::bit(32)::bigint % ${of}`,
   overriding: 'OVERRIDING SYSTEM VALUE ',
 }
 

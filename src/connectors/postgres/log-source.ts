@@ -4,6 +4,7 @@
 import type { Finding } from '../../contract/finding.ts'
 import type { ChangeStream, LogBeginning, LogChunk, LogObservation, LogSource, LogStatus, ValueFormat } from '../../contract/log.ts'
 import type { ReadOptions } from '../../contract/read-options.ts'
+import { LACKS, OP, ORDINAL, POSITION, READ_WORD } from '../../core/change-marks.ts'
 import type { Chunk } from '../../core/chunk.ts'
 import { LoadError } from '../../core/errors.ts'
 import type { CdcPipeline } from '../../core/pipeline.ts'
@@ -329,12 +330,23 @@ class Beginning implements LogBeginning {
 
   async *read(table: Table, options: ReadOptions): AsyncIterable<Chunk> {
     const select = options.format === 'columns' ? selectForColumns : selectForCopy
-    const columns = options.columns.map((wanted) => select(columnNamed(table, wanted.name) as PostgresColumn, wanted))
+    const columns = options.columns.map((wanted) => {
+      const column = columnNamed(table, wanted.name) as PostgresColumn | undefined
+      return column === undefined ? this.#mark(wanted.name) : select(column, wanted)
+    })
     yield* readCopy(
       this.#reader,
       `COPY (SELECT ${columns.join(', ')} FROM ${tableIdentifier(table.name)}) TO STDOUT (FORMAT binary)`,
       options,
     )
+  }
+
+  /** What a row of the copy has in a column that the pipeline adds. */
+  #mark(name: string): string {
+    const at = this.position.kind === 'log' ? this.position.at.replace(/^\d+:/, '') : ''
+    const marks: Readonly<Record<string, string>> = { [OP]: literal(READ_WORD), [POSITION]: literal(at), [ORDINAL]: '0::bigint' }
+    if (marks[name] !== undefined) return name === ORDINAL ? (marks[name] ?? '') : `${marks[name]}::text`
+    return name === LACKS ? 'NULL::text' : 'NULL::timestamptz'
   }
 
   async close(): Promise<void> {

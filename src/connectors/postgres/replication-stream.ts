@@ -86,6 +86,7 @@ export class ReplicationStream implements Submittable {
           this.#inside = true
           this.#commitLsn = lsn
           this.#commitMicros = micros
+          this.#chunk.beginTransaction(printLsn(lsn), micros)
         },
         commit: (end) => {
           this.#inside = false
@@ -216,6 +217,11 @@ export class ReplicationStream implements Submittable {
     next.clear()
     const isWhole = this.#transactions > 0
     if (isWhole) given.moveTail(this.#whole, next)
+    else {
+      // The rest of the transaction goes on in the next chunk.
+      const last = given.transactions.at(-1)
+      if (last !== undefined) next.beginTransaction(last.position, last.committedMicros, last.before + given.count - last.first)
+    }
     this.#chunk = next
     const chunk = {
       changes: given,

@@ -1,0 +1,50 @@
+// Every change of a table as a row of a history: its values, and after them the marks of `append` as text.
+
+import type { ChangedTable } from '../contract/log.ts'
+import { OP_WORDS } from '../core/change-marks.ts'
+import { type ChangesChunk, DELETE, NONE, UNCHANGED } from '../core/changes-chunk.ts'
+
+const encoder = new TextEncoder()
+const NOTHING = new Uint8Array(0)
+
+export interface LoggedChanges {
+  /** First cells of rows in the chunk, one a change. */
+  readonly rows: readonly number[]
+  /** The marks of a row. */
+  readonly extra: (row: number) => readonly Uint8Array[]
+}
+
+/** Adds a row of no values to the chunk for a change that has none. */
+export function loggedChanges(chunk: ChangesChunk, table: number, { columns }: ChangedTable): LoggedChanges {
+  const rows: number[] = []
+  const marks = new Map<number, readonly Uint8Array[]>()
+  let at = 0
+  for (let change = 0; change < chunk.count; change++) {
+    while (at + 1 < chunk.transactions.length && (chunk.transactions[at + 1]?.first ?? 0) <= change) at += 1
+    if (chunk.table[change] !== table) continue
+    const op = chunk.op[change] as number
+    const own = (op === DELETE ? chunk.old[change] : chunk.row[change]) as number
+    const row = own === NONE ? chunk.addRow(columns.length) : own
+    const transaction = chunk.transactions[at]
+    rows.push(row)
+    marks.set(row, [
+      encoder.encode(OP_WORDS[op]),
+      encoder.encode(transaction?.position ?? ''),
+      encoder.encode(String((transaction?.before ?? 0) + change - (transaction?.first ?? 0))),
+      encoder.encode(instant(transaction?.committedMicros ?? 0n)),
+      lacking(chunk, row, columns),
+    ])
+  }
+  return { rows, extra: (row) => marks.get(row) ?? [] }
+}
+
+function lacking(chunk: ChangesChunk, row: number, columns: ChangedTable['columns']): Uint8Array {
+  const names = columns.flatMap(({ target }, place) => (chunk.length[row + place] === UNCHANGED ? [target.name] : []))
+  return names.length === 0 ? NOTHING : encoder.encode(names.join(', '))
+}
+
+/** `2024-03-10 05:00:00.123456+00`. */
+function instant(micros: bigint): string {
+  const seconds = new Date(Number(micros / 1_000_000n) * 1000).toISOString().slice(0, 19).replace('T', ' ')
+  return `${seconds}.${String(micros % 1_000_000n).padStart(6, '0')}+00`
+}
