@@ -40,6 +40,7 @@ function withRange(of: Command): Command {
     .option('--sweep', 'look for late rows in the whole table')
     .option('--max-slices <n>', 'stop after so many slices', positive)
     .option('--partition <key>', 'load this partition, also where it is committed; may be repeated', several)
+    .option('--resync <table>', 'copy this table of a cdc pipeline again, while the others go on; may be repeated', several)
     .option('--workers <n>', 'load so many partitions at once', positive)
 }
 

@@ -11,6 +11,7 @@ export interface RunFlags {
   readonly maxSlices?: number
   readonly partition?: readonly string[]
   readonly workers?: number
+  readonly resync?: readonly string[]
 }
 
 export function requestOf(flags: RunFlags, console: Console): RunRequest {
@@ -23,6 +24,7 @@ export function requestOf(flags: RunFlags, console: Console): RunRequest {
     partitions: flags.partition ?? [],
     retryOnly: false,
     workers: flags.workers ?? null,
+    resync: flags.resync ?? [],
     follows: false,
     agreed: console.options.yes ?? false,
   }

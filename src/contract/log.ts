@@ -21,8 +21,13 @@ export interface LogSource {
   observe(pipeline: CdcPipeline, state: State | null): Promise<LogObservation>
   /** Makes what the pipeline needs at the source, and a moment from which its log goes on. Throws `log-unavailable`. */
   begin(pipeline: CdcPipeline, seen: LogObservation): Promise<LogBeginning>
-  /** From a position on, which lies between two transactions. Throws `log-lost`, `log-unavailable`. */
-  open(pipeline: CdcPipeline, seen: LogObservation, from: Position, format: ValueFormat): Promise<ChangeStream>
+  /** One more moment, for tables that are copied while the log is followed; it leaves nothing at the source. */
+  beginAgain(pipeline: CdcPipeline, seen: LogObservation): Promise<LogBeginning>
+  /**
+   * From a position on, which lies between two transactions; with `until`, exactly to there and no further. Only changes of the tables
+   * in `seen`. Throws `log-lost`, `log-unavailable`.
+   */
+  open(pipeline: CdcPipeline, seen: LogObservation, from: Position, format: ValueFormat, until: Position | null): Promise<ChangeStream>
   check(pipeline: CdcPipeline): Promise<readonly Finding[]>
   status(pipeline: CdcPipeline): Promise<LogStatus>
   /** Removes what `begin` made; says what that was. */

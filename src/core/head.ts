@@ -39,6 +39,8 @@ export interface RunRequest {
   readonly retryOnly: boolean
   /** null: what the pipeline says. */
   readonly workers: number | null
+  /** Of a log: tables that are copied again. */
+  readonly resync: readonly string[]
   /** Of a log: on and on, until it is stopped. */
   readonly follows: boolean
   /** The user has agreed to what is unusual, such as more than 100,000 partitions. */
@@ -54,6 +56,7 @@ export const ORDINARY_RUN: RunRequest = {
   partitions: [],
   retryOnly: false,
   workers: null,
+  resync: [],
   follows: false,
   agreed: false,
 }

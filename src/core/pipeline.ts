@@ -216,6 +216,16 @@ export function fingerprint(pipeline: ResolvedPipeline | ResolvedPartitions, sou
   })
 }
 
+/** What a position in a log belongs to. */
+export function logFingerprint(pipeline: CdcPipeline, seen: { readonly identity: string; readonly tables: readonly Table[] }): string {
+  return JSON.stringify({
+    source: seen.identity,
+    tables: seen.tables.map(({ identity }) => identity).join(' '),
+    write: pipeline.write,
+    target: targetTables(pipeline).map(printTableName).join(' '),
+  })
+}
+
 /** The names of the parts in which two fingerprints differ; none where the stored one is empty (an adopted row). */
 export function fingerprintChanges(stored: string, current: string): readonly string[] {
   if (stored === '' || stored === current) return []

@@ -14,13 +14,21 @@ export interface WatermarkPosition {
   readonly filling?: true
 }
 
+export interface LogPosition {
+  readonly kind: 'log'
+  /** Between two transactions; opaque outside of its connector. */
+  readonly at: string
+  /** Tables of the source that are not in the target as of `at`: they are copied before anything else. */
+  readonly copying?: readonly string[]
+}
+
 export type Position =
   | WatermarkPosition
   /** The ledger holds the detail. `table`: the target table, by its identity, that the pipeline made and has not filled yet. */
   | { readonly kind: 'partitions'; readonly table?: string }
   /** A first load in pieces is under way. `at`: what the pieces read and where they lead, opaque outside of the engine. */
   | { readonly kind: 'snapshot'; readonly at: string; readonly done: readonly string[]; readonly table?: string }
-  | { readonly kind: 'log'; readonly at: string }
+  | LogPosition
 
 /** Canonical JSON: keys in a fixed order, so that equal positions have equal text. */
 export function printPosition(position: Position): string {
@@ -46,7 +54,7 @@ export function parsePosition(text: string, pipeline: string): Position {
     watermark: ['kind', 'value', 'time', 'horizon', 'filling'],
     partitions: ['kind', 'table'],
     snapshot: ['kind', 'at', 'done', 'table'],
-    log: ['kind', 'at'],
+    log: ['kind', 'at', 'copying'],
   }
   const allowed = typeof value['kind'] === 'string' ? known[value['kind']] : undefined
   if (allowed === undefined) throw broken('is of no known kind; a newer tidemark may have written it')
@@ -58,6 +66,8 @@ export function parsePosition(text: string, pipeline: string): Position {
     if ('filling' in value && value['filling'] !== true) throw broken('has a broken mark')
   } else if ('table' in value && !textual('table')) throw broken('has a broken table')
   else if (value['kind'] === 'log' && !textual('at')) throw broken('has no place in the log')
+  else if ('copying' in value && !(Array.isArray(value['copying']) && value['copying'].every((name) => typeof name === 'string')))
+    throw broken('has a broken list of tables')
   return value as unknown as Position
 }
 

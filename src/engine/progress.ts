@@ -1,8 +1,9 @@
 import { asLoadError, ERRORS, LoadError } from '../core/errors.ts'
 import type { PartitionCounts } from '../core/event.ts'
-import type { RowCounts } from '../core/load.ts'
+import { addCounts, type RowCounts } from '../core/load.ts'
 import type { Plan } from '../core/plan.ts'
 import type { Position } from '../core/position.ts'
+import type { State } from '../core/state.ts'
 import { stopIfAsked } from './copy-chunks.ts'
 import type { Machinery } from './machinery.ts'
 import { REAL_TIME } from './run-time.ts'
@@ -23,6 +24,16 @@ export interface Progress {
   changed: boolean
   /** Of the attempt under way. */
   plan: Plan | null
+}
+
+/** A commit that moved the pipeline on. */
+export function creditCommit(progress: Progress, { position, epoch }: State, read: number, bytes: number, rows: RowCounts): void {
+  progress.to = position
+  progress.epoch = Number(epoch)
+  progress.read += read
+  progress.bytes += bytes
+  progress.slices += 1
+  progress.rows = addCounts(progress.rows, rows)
 }
 
 /** Retry is to do it all again, from the first look: nothing else is remembered of the attempt before. */

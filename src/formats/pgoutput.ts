@@ -215,8 +215,11 @@ export class PgoutputDecoder {
   #skipTuple(): void {
     for (let left = this.#short(); left > 0; left--) {
       const kind = this.#byte()
-      if (kind === 0x74 || kind === 0x62) this.#at += this.#length()
-      else if (kind !== 0x6e && kind !== 0x75) throw corrupted('has a value of unknown kind')
+      if (kind === 0x74 || kind === 0x62) {
+        // Not in one expression: the place is read before the length moves it.
+        const size = this.#length()
+        this.#at += size
+      } else if (kind !== 0x6e && kind !== 0x75) throw corrupted('has a value of unknown kind')
     }
   }
 

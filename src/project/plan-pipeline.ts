@@ -8,9 +8,9 @@ import { type PartitionPlan, planPartitions } from '../core/partition-plan.ts'
 import type { CdcPipeline, Pipeline, WatermarkPipeline } from '../core/pipeline.ts'
 import { type Plan, plan } from '../core/plan.ts'
 import { loadsInPieces, observePieces } from '../engine/first-load.ts'
+import { logOf } from '../engine/log-of.ts'
 import { observe } from '../engine/observe.ts'
 import { observePartitions } from '../engine/observe-partitions.ts'
-import { logOf } from '../engine/run-changes.ts'
 
 export interface Ends {
   readonly source: Source

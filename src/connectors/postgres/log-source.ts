@@ -1,6 +1,7 @@
 // PostgreSQL's own log as a source: what it needs is looked at before anything is made; the slot's snapshot is where the copy of the
 // tables and the log meet.
 
+import { randomBytes } from 'node:crypto'
 import type { Finding } from '../../contract/finding.ts'
 import type { ChangeStream, LogBeginning, LogChunk, LogObservation, LogSource, LogStatus, ValueFormat } from '../../contract/log.ts'
 import type { ReadOptions } from '../../contract/read-options.ts'
@@ -20,7 +21,7 @@ import { parseLsn, printLsn } from './lsn.ts'
 import { readCopy } from './read-copy.ts'
 import { ReplicationStream, type StreamedChunk } from './replication-stream.ts'
 import { openSession, type Session } from './session.ts'
-import { createPublication, dropSlotAndPublication, readSlot, refuseOtherPublication } from './slot.ts'
+import { completePublication, createPublication, dropSlotAndPublication, readSlot, refuseOtherPublication } from './slot.ts'
 
 /** A chunk is applied when it has so many bytes; transactions that are larger come in several. */
 const CHUNK_BYTES = 16 * 1024 * 1024
@@ -91,20 +92,31 @@ export class PostgresLog implements LogSource {
 
   async begin(pipeline: CdcPipeline, seen: LogObservation): Promise<LogBeginning> {
     const session = await this.#main()
-    const { slot, publication } = pipeline.source
+    const { slot } = pipeline.source
     const found = await readSlot(session, slot)
     if (found !== null) await this.#dropOwnSlot(session, slot, found.active)
     if ((await refuseOtherPublication(session, pipeline)) === 'missing') await createPublication(session, pipeline)
+    return this.#export(session, pipeline, seen, slot, '')
+  }
+
+  async beginAgain(pipeline: CdcPipeline, seen: LogObservation): Promise<LogBeginning> {
+    const session = await this.#main()
+    await completePublication(session, pipeline)
+    return this.#export(session, pipeline, seen, `tidemark_copy_${randomBytes(8).toString('hex')}`, ' TEMPORARY')
+  }
+
+  /** A slot, and the moment at which it begins. */
+  async #export(session: Session, pipeline: CdcPipeline, seen: LogObservation, slot: string, kind: string): Promise<LogBeginning> {
     const log = await openSession(this.#config, this.#what, 'log').opened
     const reader = await openSession(this.#config, this.#what, 'source').opened
     try {
-      const [made] = await this.#createSlot(log, session, slot)
+      const [made] = await this.#createSlot(log, session, slot, kind)
       await reader.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
       await reader.query(`SET TRANSACTION SNAPSHOT ${literal(made?.['snapshot_name'] ?? '')}`)
       const [timeline] = parsePosition(seen.head, pipeline.name)
       const at = parseLsn(made?.['consistent_point'] ?? '')
       if (at === null) throw new LoadError('log-corrupted', `${this.#what} did not say from where slot ${slot} goes on.`)
-      return new Beginning(log, reader, logPosition(timeline, at), publication)
+      return new Beginning(log, reader, logPosition(timeline, at))
     } catch (error) {
       await Promise.allSettled([log.close(), reader.close()])
       throw error
@@ -121,8 +133,8 @@ export class PostgresLog implements LogSource {
   }
 
   /** The slot begins where all transactions of now have ended: one that stays open would be waited for without end. */
-  async #createSlot(log: Session, session: Session, slot: string) {
-    const made = log.query(`CREATE_REPLICATION_SLOT ${identifier(slot)} LOGICAL pgoutput EXPORT_SNAPSHOT`)
+  async #createSlot(log: Session, session: Session, slot: string, kind: string) {
+    const made = log.query(`CREATE_REPLICATION_SLOT ${identifier(slot)}${kind} LOGICAL pgoutput EXPORT_SNAPSHOT`)
     let timer: NodeJS.Timeout | undefined
     const late = new Promise<never>((_, reject) => {
       timer = setTimeout(() => reject(new LoadError('log-unavailable', 'late')), SLOT_SECONDS * 1000)
@@ -162,7 +174,13 @@ export class PostgresLog implements LogSource {
     return error
   }
 
-  async open(pipeline: CdcPipeline, seen: LogObservation, from: Position, format: ValueFormat): Promise<ChangeStream> {
+  async open(
+    pipeline: CdcPipeline,
+    seen: LogObservation,
+    from: Position,
+    format: ValueFormat,
+    until: Position | null,
+  ): Promise<ChangeStream> {
     const session = await openSession(this.#config, this.#what, 'log').opened
     const [timeline, at] = parsePosition(from, pipeline.name)
     const relations = new Relations(seen.tables, parsePosition(seen.head, pipeline.name)[1])
@@ -171,6 +189,7 @@ export class PostgresLog implements LogSource {
       slot,
       publication,
       from: at,
+      until: until === null ? null : parsePosition(until, pipeline.name)[1],
       binary: format === 'pg-binary',
       chunkBytes: CHUNK_BYTES,
       relation: (relation, commit) => relations.target(relation, commit),
@@ -322,7 +341,7 @@ class Beginning implements LogBeginning {
   readonly #log: Session
   readonly #reader: Session
 
-  constructor(log: Session, reader: Session, position: Position, _publication: string) {
+  constructor(log: Session, reader: Session, position: Position) {
     this.#log = log
     this.#reader = reader
     this.position = position

@@ -29,6 +29,8 @@ export interface StreamOptions {
   readonly slot: string
   readonly publication: string
   readonly from: bigint
+  /** Transactions that end after this position are left alone; null: none are. */
+  readonly until: bigint | null
   readonly binary: boolean
   /** A chunk is handed out when it has so many bytes. */
   readonly chunkBytes: number
@@ -61,6 +63,8 @@ export class ReplicationStream implements Submittable {
   #committed: bigint | null = null
   #transactions = 0
   #inside = false
+  /** What comes now lies after `until`. */
+  #isOver = false
   #commitMicros = 0n
   #commitLsn = 0n
   /** How far the server has sent, and how far the target has committed. */
@@ -85,6 +89,7 @@ export class ReplicationStream implements Submittable {
         begin: (lsn, micros) => {
           this.#inside = true
           this.#commitLsn = lsn
+          if (options.until !== null && lsn >= options.until) this.#isOver = true
           this.#commitMicros = micros
           this.#chunk.beginTransaction(printLsn(lsn), micros)
         },
@@ -93,6 +98,11 @@ export class ReplicationStream implements Submittable {
           // Resumed in front of what the target has: the server sends it again only where the slot lags behind.
           if (end <= options.from) {
             this.#dropTransaction()
+            return
+          }
+          if (options.until !== null && end > options.until) {
+            this.#dropTransaction()
+            this.#isOver = true
             return
           }
           this.#whole = this.#chunk.end()
@@ -198,7 +208,8 @@ export class ReplicationStream implements Submittable {
     const until = performance.now() + waitMs
     for (;;) {
       if (this.#error !== null) throw this.#error
-      if (this.#transactions > 0 || this.#chunk.size > this.#options.chunkBytes) return this.#give()
+      if (this.#transactions > 0 || (!this.#isOver && this.#chunk.size > this.#options.chunkBytes)) return this.#give()
+      if (this.#isOver) return { changes: NO_CHANGES, end: this.#options.until, committedMicros: null, transactions: 0 }
       const left = until - performance.now()
       if (left <= 0) return { changes: NO_CHANGES, end: this.idleEnd, committedMicros: null, transactions: 0 }
       await this.#wait(left)
@@ -207,7 +218,9 @@ export class ReplicationStream implements Submittable {
 
   /** Up to here there was nothing else to read; the last end where something is on its way. */
   get idleEnd(): bigint {
-    return this.#inside || this.#chunk.count > 0 || this.#sent < this.#wholeEnd ? this.#wholeEnd : this.#sent
+    const { until } = this.#options
+    const end = this.#inside || this.#chunk.count > 0 || this.#sent < this.#wholeEnd ? this.#wholeEnd : this.#sent
+    return until !== null && end > until ? until : end
   }
 
   #give(): StreamedChunk {

@@ -102,6 +102,30 @@ export async function createPublication(session: Session, { source }: CdcPipelin
   }
 }
 
+/** Tables that came to the pipeline come to its publication. */
+export async function completePublication(session: Session, { source, name }: CdcPipeline): Promise<void> {
+  const published = await readPublication(session, source.publication)
+  if (published === null)
+    throw new LoadError('log-lost', `Publication ${source.publication} of pipeline ${name} does not exist any more.`, {
+      hint: 'A slot can not read on without it. Copy the tables again with `--full-refresh`.',
+    })
+  const missing = source.tables.filter((table) => !published.tables.some((one) => one.schema === table.schema && one.name === table.name))
+  if (missing.length === 0) return
+  const statement = `ALTER PUBLICATION ${identifier(source.publication)} ADD TABLE ${missing.map(tableIdentifier).join(', ')}`
+  await session.query('BEGIN READ WRITE')
+  try {
+    await session.query(statement)
+    await session.query('COMMIT')
+  } catch (error) {
+    await session.query('ROLLBACK').catch(() => session.destroy())
+    if (!(error instanceof LoadError) || error.code !== 'missing-privilege') throw error
+    throw new LoadError('log-unavailable', `The role may not alter publication ${source.publication}: ${error.message}`, {
+      cause: error,
+      hint: `As its owner: ${statement};`,
+    })
+  }
+}
+
 /** Says what was removed. */
 export async function dropSlotAndPublication(session: Session, { source }: CdcPipeline): Promise<readonly string[]> {
   const removed: string[] = []

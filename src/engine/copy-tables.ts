@@ -1,0 +1,170 @@
+// The copy of tables in one moment of the source, from which its log goes on.
+
+import type { LogBeginning, LogObservation } from '../contract/log.ts'
+import type { Target } from '../contract/target.ts'
+import { marked } from '../core/change-marks.ts'
+import type { Load } from '../core/load.ts'
+import { type CdcPipeline, logFingerprint, targetTables } from '../core/pipeline.ts'
+import { commonFormat, loadedColumns } from '../core/plan.ts'
+import type { Position } from '../core/position.ts'
+import { planSchema } from '../core/schema-change.ts'
+import type { State } from '../core/state.ts'
+import { printTableName, type Table, type TableName } from '../core/table.ts'
+import { commitUnlessStopped, copyChunks, stopIfAsked } from './copy-chunks.ts'
+import { logOf } from './log-of.ts'
+import type { Machinery } from './machinery.ts'
+import { creditCommit, type Progress } from './progress.ts'
+
+/** Copies all tables where there is no position in the log yet. A copy that was cut short begins anew: its moment is gone. */
+export async function copyIfNew(pipeline: CdcPipeline, machinery: Machinery, fresh: boolean, progress: Progress): Promise<void> {
+  const { target, reach } = machinery
+  const { log } = logOf(machinery, pipeline)
+  const state = await target.readState(pipeline.name)
+  progress.from ??= state?.position ?? null
+  progress.to = state?.position ?? null
+  progress.epoch = Number(state?.epoch ?? 0n)
+  if (state?.position.kind === 'log' && !fresh) return
+  const seen = await log.observe(pipeline, null)
+  reach('observed')
+  // Before anything is made at the source: whoever finds this state knows that the slot is its own.
+  const begun: State = {
+    pipeline: pipeline.name,
+    position: { kind: 'snapshot', at: '', done: [] },
+    epoch: (state?.epoch ?? 0n) + 1n,
+    fingerprint: logFingerprint(pipeline, seen),
+    unswept: 0,
+  }
+  await moveState(target, state, begun, machinery.runId, seen.tables[0] as Table)
+  const beginning = await log.begin(pipeline, seen)
+  try {
+    reach('log-begun')
+    const all = seen.tables.map(({ name }) => printTableName(name))
+    await copyTables(pipeline, seen, all, begun, beginning, machinery, progress)
+  } finally {
+    await beginning.close()
+  }
+}
+
+/** One table a commit; the last of them moves on to the position from which the log goes on. */
+export async function copyTables(
+  pipeline: CdcPipeline,
+  seen: LogObservation,
+  names: readonly string[],
+  from: State,
+  beginning: LogBeginning,
+  machinery: Machinery,
+  progress: Progress,
+): Promise<void> {
+  const targets = targetTables(pipeline)
+  const tables = seen.tables
+    .map((table, index) => ({ table, target: targets[index] ?? table.name }))
+    .filter(({ table }) => names.includes(printTableName(table.name)))
+  let now = from
+  for (const [index, { table, target }] of tables.entries()) {
+    stopIfAsked(machinery.signal)
+    machinery.emit({
+      kind: 'slice-started',
+      pipeline: pipeline.name,
+      slice: index + 1,
+      of: tables.length,
+      estimatedRows: table.estimatedRows,
+    })
+    const left = tables.slice(index + 1).map((one) => printTableName(one.table.name))
+    const load = await tableLoad(pipeline, table, target, beginning.formats, machinery)
+    const to: State = { ...now, position: afterCopy(now.position, left, beginning.position), epoch: now.epoch + 1n }
+    now = await copyTable(load, table, now, to, beginning, machinery, progress)
+    machinery.reach('slice-done')
+  }
+}
+
+/** A copy that is cut short begins anew where there was no position before; where there was one, with the tables that are left. */
+function afterCopy(now: Position, left: readonly string[], end: Position): Position {
+  if (left.length === 0) return end
+  if (now.kind === 'log') return { kind: 'log', at: now.at, copying: left }
+  return now
+}
+
+/** Moves the state on without any rows. Throws `state-conflict`. */
+export async function moveState(target: Target, from: State | null, to: State, runId: string, table: Table): Promise<void> {
+  const stage = await target.begin({ ...NO_LOAD, pipeline: to.pipeline, runId, table, fingerprint: to.fingerprint })
+  try {
+    await stage.commit({ kind: 'state', from, to }, 0)
+  } catch (error) {
+    await stage.abort()
+    throw error
+  }
+}
+
+const NO_LOAD: Omit<Load, 'pipeline' | 'runId' | 'table' | 'fingerprint'> = {
+  cause: 'run',
+  strategy: 'append',
+  format: 'columns',
+  creates: false,
+  changes: [],
+  columns: [],
+  key: [],
+  keyGuaranteed: false,
+  filling: null,
+  newestBy: null,
+  replaces: null,
+  rescuedBelow: null,
+  partition: null,
+}
+
+async function tableLoad(
+  pipeline: CdcPipeline,
+  source: Table,
+  name: TableName,
+  formats: readonly Load['format'][],
+  { target, runId }: Machinery,
+): Promise<Load> {
+  const existing = await target.describe(name)
+  const schema = planSchema(marked(source, pipeline.write), existing, name, pipeline.onSchemaChange, target.types)
+  return {
+    ...NO_LOAD,
+    pipeline: pipeline.name,
+    runId,
+    strategy: 'replace',
+    format: commonFormat(formats, target.formats),
+    table: schema.table,
+    creates: existing === null,
+    changes: schema.changes,
+    columns: loadedColumns(schema),
+    key: pipeline.write === 'append' ? [] : source.key,
+    keyGuaranteed: pipeline.write !== 'append' && source.keyGuaranteed,
+    fingerprint: '',
+  }
+}
+
+async function copyTable(
+  load: Load,
+  table: Table,
+  from: State,
+  to: State,
+  beginning: LogBeginning,
+  machinery: Machinery,
+  progress: Progress,
+): Promise<State> {
+  const { target, reach, emit, signal, settings } = machinery
+  const stage = await target.begin(load)
+  reach('stage-begun')
+  let settled = false
+  try {
+    const { format, columns } = load
+    const chunks = beginning.read(table, { format, columns, chunkBytes: settings.chunkBytes, signal })
+    const { read, bytes } = await copyChunks(chunks, format, stage, reach, (copied) =>
+      emit({ kind: 'progress', pipeline: load.pipeline, rows: copied.read, bytes: copied.bytes }),
+    )
+    stopIfAsked(signal)
+    reach('before-commit')
+    const rows = await commitUnlessStopped(stage, { kind: 'state', from, to }, read, signal)
+    settled = true
+    reach('after-commit')
+    creditCommit(progress, to, read, bytes, rows)
+    progress.changed = true
+    emit({ kind: 'committed', pipeline: load.pipeline, position: to.position, epoch: Number(to.epoch), read, rows })
+    return to
+  } finally {
+    if (!settled) await stage.abort()
+  }
+}
