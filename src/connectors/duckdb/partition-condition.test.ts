@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { PartitionBounds } from '../../core/partition.ts'
 import { openDatabase } from './database.ts'
@@ -10,7 +13,8 @@ let ask: Ask
 let close: () => Promise<void>
 
 beforeAll(async () => {
-  const database = openDatabase(':memory:', {})
+  const folder = mkdtempSync(join(tmpdir(), 'tidemark-'))
+  const database = openDatabase(join(folder, 'conditions.duckdb'), {})
   const connection = await database.connect()
   ask = async (...statements) => {
     let rows: unknown[] = []
@@ -20,6 +24,7 @@ beforeAll(async () => {
   close = async () => {
     await connection.close()
     await database.close()
+    rmSync(folder, { recursive: true })
   }
 })
 
