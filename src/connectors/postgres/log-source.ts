@@ -23,8 +23,8 @@ import { ReplicationStream, type StreamedChunk } from './replication-stream.ts'
 import { openSession, type Session } from './session.ts'
 import { completePublication, createPublication, dropSlotAndPublication, readSlot, refuseOtherPublication } from './slot.ts'
 
-/** A chunk is applied when it has so many bytes; transactions that are larger come in several. */
-const CHUNK_BYTES = 16 * 1024 * 1024
+/** Transactions that are larger come in several chunks. With 16 MB it is no quicker, and the process takes 330 MB instead of 190. */
+const CHUNK_BYTES = 4 * 1024 * 1024
 
 export class PostgresLog implements LogSource {
   readonly #config: PostgresConfig
