@@ -52,7 +52,9 @@ export type RunEvent =
       readonly estimatedRows: number | null
     }
   | { readonly kind: 'progress'; readonly pipeline: string; readonly rows: number; readonly bytes: number }
-  | { readonly kind: 'phase'; readonly pipeline: string; readonly phase: 'reading' | 'applying' | 'committing' }
+  | { readonly kind: 'phase'; readonly pipeline: string; readonly phase: 'reading' | 'applying' | 'committing' | 'following' }
+  /** Changes of a log are in; `lagMs`: since the last of them was committed at the source, by the clocks of both machines. */
+  | { readonly kind: 'followed'; readonly pipeline: string; readonly lagMs: number | null }
   | {
       readonly kind: 'committed'
       readonly pipeline: string

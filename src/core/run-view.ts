@@ -9,7 +9,7 @@ import { watermarkOf } from './position.ts'
 
 export interface PipelineView {
   readonly pipeline: string
-  readonly phase: 'looking' | 'reading' | 'applying' | 'committing' | 'waiting' | 'finished'
+  readonly phase: 'looking' | 'reading' | 'applying' | 'committing' | 'waiting' | 'following' | 'finished'
   readonly slice: number
   readonly slices: number
   readonly estimatedRows: number | null
@@ -20,6 +20,8 @@ export interface PipelineView {
   readonly rows: number
   readonly bytes: number
   readonly partitions: PartitionView | null
+  /** Of a log that is followed: how old the newest change was when it was in. */
+  readonly lagMs: number | null
   readonly result: PipelineResult | null
 }
 
@@ -35,6 +37,7 @@ export function beginView(pipeline: string): PipelineView {
     rows: 0,
     bytes: 0,
     partitions: null,
+    lagMs: null,
     result: null,
   }
 }
@@ -63,6 +66,8 @@ function foldInSlices(view: PipelineView, event: RunEvent): PipelineView {
       return { ...view, rows: event.rows, bytes: event.bytes }
     case 'phase':
       return { ...view, phase: event.phase }
+    case 'followed':
+      return { ...view, phase: 'following', lagMs: event.lagMs }
     case 'committed':
       return {
         ...view,
@@ -95,6 +100,7 @@ export function progressLine(view: PipelineView, seconds: number, columns = 0): 
     const share = Math.min(rows / view.estimatedRows, 0.99)
     parts.push(`${Math.floor(share * 100)} %`, `${durationText((seconds / share) * (1 - share))} left`)
   }
+  if (view.lagMs !== null) parts.push(`${lagText(view.lagMs)} behind`)
   const text = parts.join('  ')
   // The strip takes the room that is left.
   const room = columns - view.pipeline.length - text.length - 6
@@ -163,4 +169,8 @@ function partitionsText({ total, committed, skipped, failed }: PartitionCounts):
 function placeText({ partitions, to }: PipelineResult): string {
   if (partitions !== null) return partitionsText(partitions)
   return to?.kind === 'log' ? `position ${to.at}` : `watermark ${watermarkOf(to) ?? 'not set'}`
+}
+
+function lagText(ms: number): string {
+  return ms < 1000 ? `${Math.max(0, Math.round(ms))} ms` : durationText(ms / 1000)
 }

@@ -58,6 +58,7 @@ export class Follower {
   async follow(): Promise<void> {
     const { signal } = this.#machinery
     const began = performance.now()
+    if (this.#goal === null) this.#machinery.emit({ kind: 'phase', pipeline: this.#pipeline.name, phase: 'following' })
     try {
       while (!this.#isDone()) {
         if (this.#goal !== null) stopIfAsked(signal)
@@ -100,7 +101,10 @@ export class Follower {
     reach('changes-applied')
     this.#open = { read: this.#open.read + read, bytes: this.#open.bytes + bytes, rows: addCounts(this.#open.rows, rows) }
     emit({ kind: 'progress', pipeline: this.#pipeline.name, rows: this.#open.read, bytes: this.#open.bytes })
-    if (chunk.end !== null) await this.#commit(chunk.end)
+    if (chunk.end === null) return
+    await this.#commit(chunk.end)
+    if (this.#goal === null)
+      emit({ kind: 'followed', pipeline: this.#pipeline.name, lagMs: chunk.committedAt === null ? null : Date.now() - chunk.committedAt })
   }
 
   async #commit(position: Position): Promise<void> {
