@@ -108,6 +108,7 @@ const same = (url: string): string => url
 function completed(own: Options): Options {
   const source = (own['source'] ?? {}) as Options
   const target = (own['target'] ?? {}) as Options
+  if (own['pattern'] === 'cdc') return { ...own, source: { connection: 'shop', ...source }, target: { connection: 'warehouse', ...target } }
   return {
     ...((own['pattern'] ?? 'watermark') === 'watermark' ? { pattern: 'watermark', cursor: 'updated_at' } : {}),
     ...own,
