@@ -63,9 +63,10 @@ export async function observePieces(
     const known = ledger.map((row) => storedPartition(by, row.key, row.lower, row.upper))
     const observation: PartitionObservation = {
       pipeline: pieces,
+      // A piece that is in stays as it is: what changed in it since then comes by watermark.
       request: {
         ...ORDINARY_RUN,
-        retryOnly: request.retryOnly,
+        retryOnly: true,
         workers: request.workers,
         agreed: request.agreed,
         maxSlices: request.maxSlices,

@@ -5,7 +5,7 @@ import { LoadError } from '../core/errors.ts'
 import type { PartitionCounts, RunStatus } from '../core/event.ts'
 import { ORDINARY_RUN, type RunRequest } from '../core/head.ts'
 import { addCounts, NO_ROWS } from '../core/load.ts'
-import { type PartitionPlan, planPartitions } from '../core/partition-plan.ts'
+import { type PartitionPlan, type PlannedPartition, planPartitions } from '../core/partition-plan.ts'
 import type { PartitionPipeline } from '../core/pipeline.ts'
 import type { Position } from '../core/position.ts'
 import type { State } from '../core/state.ts'
@@ -82,7 +82,7 @@ async function attemptOnce(look: Look, machinery: Machinery, request: RunRequest
       runId: machinery.runId,
       changes: plan.changes,
       keyNow: looked.keyed && plan.load.strategy !== 'overwrite-partition' ? plan.load.key : [],
-      wanted: plan.loads.map((one) => ({ partition: one.partition, estimatedRows: one.estimatedRows, seen: one.seen })),
+      wanted: entered(plan, looked).map((one) => ({ partition: one.partition, estimatedRows: one.estimatedRows, seen: one.seen })),
       forget: plan.forget,
     })
     progress.epoch = Number(state.epoch)
@@ -101,6 +101,11 @@ function credit(progress: Progress, outcome: PartitionOutcome): void {
   progress.slices += 1
   progress.rows = addCounts(progress.rows, outcome.rows)
   progress.changed ||= outcome.rows.inserted + outcome.rows.updated + outcome.rows.deleted > 0
+}
+
+/** Pieces of a first load are stored all together, also those that are not loaded now: nobody would know of them later. */
+function entered({ loads, partitions }: PartitionPlan, { last }: PartitionLook): readonly PlannedPartition[] {
+  return last.kind === 'partitions' ? loads : [...loads, ...partitions.filter(({ action, seen }) => action === 'skip' && seen === null)]
 }
 
 function begin(progress: Progress, plan: PartitionPlan): void {
