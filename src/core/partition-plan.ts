@@ -11,7 +11,7 @@ import { commonFormat, loadedColumns } from './plan.ts'
 import { tableInMaking } from './position.ts'
 import { planSchema, type SchemaChange, type TypeRules } from './schema-change.ts'
 import type { Cause, State } from './state.ts'
-import { columnNamed, type Table } from './table.ts'
+import { columnNamed, printTableName, type Table } from './table.ts'
 import type { WriteStrategyName } from './write-strategy.ts'
 
 /** Everything a plan in partitions depends on, read from the world once. */
@@ -93,6 +93,7 @@ export function planPartitions(seen: PartitionObservation): PartitionPlan {
   if (request.fullRefresh) refuseHalfRefresh(pipeline, request, targetTable)
   if (!seen.targetStrategies.includes(pipeline.write))
     throw new LoadError('strategy-unsupported', `The target of pipeline ${pipeline.name} has no ${pipeline.write}.`)
+  if (targetTable === null && pipeline.replaceBy !== 'delete') refuseMissingWhole(pipeline)
   const schema = planSchema(sourceTable, targetTable, pipeline.target.table, pipeline.onSchemaChange, seen.typeRules)
   refuseLossyColumn(pipeline, sourceTable, schema.table)
   const partitions = decide(seen)
@@ -144,6 +145,15 @@ function refuseHalfRefresh({ name, write }: ResolvedPartitions, request: RunRequ
     throw new LoadError('strategy-unsupported', `Pipeline ${name} appends: a full refresh would double the rows that are loaded.`, {
       hint: 'Drop the target table first, or use `write: overwrite-partition`.',
     })
+}
+
+/** A table that tidemark makes has no partitions of its own. */
+function refuseMissingWhole({ target, replaceBy }: ResolvedPartitions): never {
+  throw new LoadError(
+    'unusable-partition',
+    `There is no target table ${printTableName(target.table)}; replace_by: ${replaceBy} needs one that PostgreSQL itself has partitioned.`,
+    { hint: 'Create it with PARTITION BY, or use `replace_by: delete`.' },
+  )
 }
 
 function decide(seen: PartitionObservation): PlannedPartition[] {

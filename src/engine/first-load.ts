@@ -52,6 +52,8 @@ export async function observePieces(
   const resolved = resolvePipeline(pipeline, described)
   const sourceTable = selectedTable(resolved, described)
   refuseChangedDefinition(resolved, sourceTable, seen.table, seen.state, ORDINARY_RUN)
+  // Another run has finished it meanwhile.
+  if (seen.state !== null && seen.state.position.kind !== 'snapshot') return null
   const whole = await wholeOf(resolved, described, seen.state, source)
   if (whole === null) return null
   const ours = seen.table === null || tableInMaking(seen.state?.position ?? null) === seen.table.identity

@@ -37,7 +37,9 @@ export async function loadPartition(
     try {
       return await copyOnce(claimed, load, checksum, { reader, writer }, machinery)
     } catch (thrown) {
-      const moved = load.strategy === 'overwrite-partition' && load.key.length > 0 && asLoadError(thrown).code === 'duplicate-key'
+      // PostgreSQL's own partitions have their keys apart, so that what collides there came twice.
+      const moves = load.strategy === 'overwrite-partition' && load.key.length > 0 && plan.replaceBy === 'delete'
+      const moved = moves && asLoadError(thrown).code === 'duplicate-key'
       if (!moved || load.partition === null) throw thrown
       // A row has come here from another partition, in which its old self still is.
       return await copyOnce(

@@ -131,7 +131,8 @@ export class DuckdbPartitions implements PartitionTarget {
     }
     const deleted = ending.keepOnly === null ? 0 : await purge(connection, ending, await this.#ledger.read(connection, ending.pipeline))
     const rows = addCounts(ending.rows, { ...NO_ROWS, deleted })
-    const position = ending.complete ? ending.last : from.position
+    // Another run may have finished a first load already, and moved on.
+    const position = ending.complete && from.position.kind !== 'watermark' ? ending.last : from.position
     const to: State = { pipeline: ending.pipeline, position, epoch: from.epoch + 1n, fingerprint: ending.fingerprint, unswept: 0 }
     await this.#store.advance(connection, from, to, ending.runId)
     await this.#store.record(connection, from, to, ending.read, rows, ending, ending.seconds)

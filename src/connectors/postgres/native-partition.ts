@@ -4,10 +4,11 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { LoadError } from '../../core/errors.ts'
 import type { Load, LoadedPartition } from '../../core/load.ts'
-import type { PartitionBounds } from '../../core/partition.ts'
+import type { Partition, PartitionBounds } from '../../core/partition.ts'
 import { printTableName, type TableName } from '../../core/table.ts'
 import { identifier, literal, tableIdentifier } from '../../sql/quote.ts'
-import type { Session } from './session.ts'
+import { postgresError } from './errors.ts'
+import type { Row, Session } from './session.ts'
 
 /** PostgreSQL cuts longer names. */
 const MOST_NAME_BYTES = 63
@@ -19,6 +20,14 @@ export interface NativePartition {
   readonly replaced: number
   /** After the rows: the new table takes its place. */
   finish(): Promise<void>
+}
+
+/** A table that is to become a partition. */
+interface Aside {
+  /** Quoted. */
+  readonly name: string
+  /** After the rows: it can be attached. */
+  ready(): Promise<void>
 }
 
 interface Child {
@@ -34,6 +43,14 @@ const KEY = `
 SELECT p.partstrat AS strategy, array_to_string(array_agg(a.attname), E'\\x01') AS columns, min(format_type(a.atttypid, a.atttypmod)) AS type
 FROM pg_partitioned_table p LEFT JOIN unnest(p.partattrs::int2[]) AS k(attnum) ON true
 LEFT JOIN pg_attribute a ON a.attrelid = p.partrelid AND a.attnum = k.attnum WHERE p.partrelid = $1::regclass GROUP BY 1`
+
+const NUMBERED = `
+SELECT attname AS name, pg_get_serial_sequence($1, attname) AS sequence FROM pg_attribute WHERE attrelid = $1::regclass AND attidentity <> ''`
+
+/** `form`: what an index is, without its name and table. */
+const INDEXES = `
+SELECT c.relname AS name, concat(i.indisprimary, i.indisunique, substring(pg_get_indexdef(c.oid) from ' USING .*')) AS form
+FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE i.indrelid = $1::regclass ORDER BY c.oid`
 
 /** Inside the transaction of the rows. Throws `unusable-partition` where the table is not partitioned alike. */
 export async function openNativePartition(session: Session, load: Load, loaded: LoadedPartition): Promise<NativePartition> {
@@ -95,51 +112,87 @@ async function countRows(session: Session, table: string): Promise<number> {
 }
 
 /** Filled beside the others, so that no lock on them is held while rows come. */
-async function makeAside(session: Session, like: string, aside: TableName): Promise<TableName> {
-  await session.query(`CREATE TABLE ${tableIdentifier(aside)} (LIKE ${like} INCLUDING ALL)`)
-  return aside
+async function makeAside(session: Session, parent: string, like: string, aside: TableName): Promise<Aside> {
+  const name = tableIdentifier(aside)
+  await session.query(`CREATE TABLE ${name} (LIKE ${like} INCLUDING ALL EXCLUDING IDENTITY)`)
+  // A table with numbers of its own can't become a partition; until it is one, it takes those of the whole.
+  const numbered = await session.query(NUMBERED, [parent])
+  const columns = numbered.map((row) => ({ name: identifier(row['name'] ?? ''), sequence: literal(row['sequence'] ?? '') }))
+  for (const { name: column, sequence } of columns)
+    await session.query(`ALTER TABLE ${name} ALTER COLUMN ${column} SET DEFAULT nextval(${sequence})`)
+  return {
+    name,
+    async ready() {
+      for (const { name: column } of columns) await session.query(`ALTER TABLE ${name} ALTER COLUMN ${column} DROP DEFAULT`)
+    },
+  }
 }
 
 async function swapped(session: Session, parent: string, child: Child, replaced: number): Promise<NativePartition> {
   const old = tableIdentifier(child.name)
-  const aside = await makeAside(session, old, { schema: child.name.schema, name: `_tidemark_${randomBytes(8).toString('hex')}` })
+  const aside = await makeAside(session, parent, old, { ...child.name, name: `_tidemark_${randomBytes(8).toString('hex')}` })
   return {
-    into: tableIdentifier(aside),
+    into: aside.name,
     replaced,
     async finish() {
+      await aside.ready()
+      const indexes = await session.query(INDEXES, [old])
       await session.query(`ALTER TABLE ${parent} DETACH PARTITION ${old}`)
       await session.query(`DROP TABLE ${old}`)
-      await session.query(`ALTER TABLE ${tableIdentifier(aside)} RENAME TO ${identifier(child.name.name)}`)
-      await renameIndexes(session, old, aside.name, child.name)
+      await session.query(`ALTER TABLE ${aside.name} RENAME TO ${identifier(child.name.name)}`)
+      await renameIndexes(session, child.name, indexes)
       await session.query(`ALTER TABLE ${parent} ATTACH PARTITION ${old} ${child.bound}`)
     },
   }
 }
 
-/** They were named for the table that they were made with. */
-async function renameIndexes(session: Session, table: string, was: string, now: TableName): Promise<void> {
-  const indexes = await session.query(
-    'SELECT c.relname AS name FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE i.indrelid = $1::regclass AND starts_with(c.relname, $2)',
-    [table, was],
-  )
-  for (const row of indexes) {
-    const name = row['name'] ?? ''
-    const index = tableIdentifier({ schema: now.schema, name })
-    await session.query(`ALTER INDEX ${index} RENAME TO ${identifier(shortened(now.name + name.slice(was.length)))}`)
+/** They were named for the table that they were made with; each takes the name of the one that it is like. */
+async function renameIndexes(session: Session, table: TableName, old: readonly Row[]): Promise<void> {
+  const left = [...old]
+  for (const row of await session.query(INDEXES, [tableIdentifier(table)])) {
+    const at = left.findIndex(({ form }) => form === row['form'])
+    const [like] = at < 0 ? [] : left.splice(at, 1)
+    if (like === undefined) continue
+    const index = tableIdentifier({ schema: table.schema, name: row['name'] ?? '' })
+    await session.query(`ALTER INDEX ${index} RENAME TO ${identifier(like['name'] ?? '')}`)
   }
 }
 
-async function newChild(session: Session, load: Load, { partition: { key, bounds } }: LoadedPartition): Promise<NativePartition> {
+async function newChild(session: Session, load: Load, { partition, replaceBy }: LoadedPartition): Promise<NativePartition> {
   const { name } = load.table
   const parent = tableIdentifier(name)
-  const child = await makeAside(session, parent, { schema: name.schema, name: childName(name.name, key) })
+  const child = { schema: name.schema, name: childName(name.name, partition) }
+  const [taken] = await session.query('SELECT to_regclass($1) AS found', [tableIdentifier(child)])
+  if (taken?.['found'] != null)
+    throw new LoadError(
+      'unusable-partition',
+      `Table ${printTableName(child)} is in the place of the partition that replace_by: ${replaceBy} would make of ${printTableName(name)}.`,
+      { hint: 'Attach it as the partition that its name says, or rename or drop it.' },
+    )
+  const aside = await makeAside(session, parent, parent, child)
   return {
-    into: tableIdentifier(child),
+    into: aside.name,
     replaced: 0,
     async finish() {
-      await session.query(`ALTER TABLE ${parent} ATTACH PARTITION ${tableIdentifier(child)} ${boundOf(bounds)}`)
+      await aside.ready()
+      try {
+        await session.query(`ALTER TABLE ${parent} ATTACH PARTITION ${aside.name} ${boundOf(partition.bounds)}`)
+      } catch (error) {
+        throw refusedBounds(error, session, load, partition)
+      }
     },
   }
+}
+
+/** What lies in its place can only be seen by trying: bounds that overlap, or rows in the default partition. */
+function refusedBounds(error: unknown, session: Session, { table }: Load, { key }: Partition): LoadError {
+  const refused = postgresError(error, session.what, 'target')
+  if (!/\((42P17|23514)\)\.$/.test(refused.message)) return refused
+  return new LoadError(
+    'unusable-partition',
+    `Target table ${printTableName(table.name)} can't have a partition ${key}: ${refused.message}`,
+    { cause: refused, hint: 'Use `replace_by: delete`, or partition the target table as the pipeline is.' },
+  )
 }
 
 function boundOf(bounds: PartitionBounds): string {
@@ -153,18 +206,14 @@ function boundOf(bounds: PartitionBounds): string {
   }
 }
 
-/** `orders_2024_03_10`; a key that is not all letters and digits, or too long, ends in a hash that keeps it apart from others. */
-function childName(table: string, key: string): string {
+/** `orders_2024_03_10`; a key of other characters, or too long, ends in a hash that keeps it apart from others. */
+function childName(table: string, { key, bounds }: Partition): string {
   const plain = `${table}_${key.replaceAll(/[^A-Za-z0-9]+/g, '_')}`
-  if (Buffer.byteLength(plain) <= MOST_NAME_BYTES && /^[A-Za-z0-9-]+$/.test(key)) return plain
-  return shortened(plain, createHash('sha256').update(`${table}\0${key}`).digest('hex').slice(0, 8))
-}
-
-function shortened(name: string, hash: string | null = null): string {
-  if (hash === null && Buffer.byteLength(name) <= MOST_NAME_BYTES) return name
-  const tail = hash ?? createHash('sha256').update(name).digest('hex').slice(0, 8)
-  const start = Buffer.from(name)
-    .subarray(0, MOST_NAME_BYTES - tail.length - 1)
+  const isPlain = /^[A-Za-z0-9]+(-[A-Za-z0-9]+)*$/.test(key) || (bounds.kind === 'range' && /^\d+\.\.\d+$/.test(key))
+  if (Buffer.byteLength(plain) <= MOST_NAME_BYTES && isPlain) return plain
+  const hash = createHash('sha256').update(`${table}\0${key}`).digest('hex').slice(0, 8)
+  const start = Buffer.from(plain)
+    .subarray(0, MOST_NAME_BYTES - hash.length - 1)
     .toString('utf8')
-  return `${start.replaceAll('\uFFFD', '')}_${tail}`
+  return `${start.replaceAll('\uFFFD', '')}_${hash}`
 }

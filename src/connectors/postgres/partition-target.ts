@@ -132,7 +132,8 @@ export class PostgresPartitions implements PartitionTarget {
     const rows = addCounts(ending.rows, { ...NO_ROWS, deleted })
     const made = tableInMaking(from.position)
     if (ending.complete && made !== null) await this.#buildIndexes(session, ending, made)
-    const position = ending.complete ? ending.last : from.position
+    // Another run may have finished a first load already, and moved on.
+    const position = ending.complete && from.position.kind !== 'watermark' ? ending.last : from.position
     const to: State = { pipeline: ending.pipeline, position, epoch: from.epoch + 1n, fingerprint: ending.fingerprint, unswept: 0 }
     await this.#store.advance(session, from, to, ending.runId)
     await this.#store.record(session, from, to, ending.read, rows, ending, ending.seconds)
