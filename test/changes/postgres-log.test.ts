@@ -165,6 +165,18 @@ describe('refused, and nothing is changed', () => {
     await loading.source.run("ALTER TABLE a RENAME COLUMN s TO t; INSERT INTO a VALUES (90, 1, 'x', NULL)")
     await refusedWith(loading, 'schema-conflict', 1)
   })
+
+  test.concurrent('a column renamed at both ends while changes under its old name are in the log', async () => {
+    await using loading = await startFollowing()
+    await caughtUp(loading)
+    await loading.source.run(
+      "UPDATE a SET s = 'new' WHERE id = 1; INSERT INTO a VALUES (90, 1, 'x', NULL); ALTER TABLE a RENAME COLUMN s TO t",
+    )
+    await loading.target.run('ALTER TABLE a RENAME COLUMN s TO t')
+    await refusedWith(loading, 'schema-conflict', 1)
+    expect((await loading.run({ resync: ['public.a'] })).error).toBeNull()
+    expect(await loading.compare('a', { columns: ['id', 'v', 't', 'z'] })).toMatchObject({ lost: [], surplus: [] })
+  })
 })
 
 test('drop leaves nothing at the source, and the data', async () => {

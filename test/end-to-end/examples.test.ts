@@ -41,6 +41,33 @@ test('partitions: a backfill, a correction, and what has changed', async () => {
     ).toEqual([[wanted?.n, wanted?.ids, wanted?.eu]])
 })
 
+test('postgres-cdc: copies, catches up, follows until a signal, and leaves nothing at the source', async () => {
+  await using shop = await freshDatabase()
+  using folder = userFolder({ SOURCE_URL: shop.url })
+  cpSync(join(ROOT, 'examples/postgres-cdc'), folder.path, { recursive: true })
+  const { exit, out, err } = await folder.shell('./run.sh')
+  expect({ exit, err }).toEqual({ exit: 0, err: expect.stringContaining('102 rows (1 inserted, 1 updated, 100 deleted)') })
+  expect(err).toMatch(/shop {2}loaded 50 rows \(50 updated\)/)
+  expect(err).toContain('shop  up to date')
+  expect(out).toContain('removed slot tidemark_order_history')
+  const warehouse = join(folder.path, 'warehouse.duckdb')
+  const [orders] = await shop.rows(
+    "SELECT count(*) AS n, sum(id) AS ids, count(*) FILTER (WHERE status = 'shipped') AS shipped FROM orders",
+  )
+  expect(orders?.n).toBe('9901')
+  expect(await duckdbRows(warehouse, "SELECT count(*), sum(id), count(*) FILTER (WHERE status = 'shipped') FROM staging.orders")).toEqual([
+    [orders?.n, orders?.ids, orders?.shipped],
+  ])
+  expect(await duckdbRows(warehouse, 'SELECT stock FROM staging.products WHERE id = 7')).toEqual([['99']])
+  expect(await duckdbRows(warehouse, 'SELECT _tidemark_op, count(*) FROM history.orders GROUP BY 1 ORDER BY 1')).toEqual([
+    ['delete', '100'],
+    ['insert', '1'],
+    ['read', '10000'],
+    ['update', '50'],
+  ])
+  expect(await shop.rows('SELECT 1 FROM pg_replication_slots WHERE database = current_database()')).toEqual([])
+})
+
 test('library: a project from a program, and a script that keeps its own SQL', async () => {
   await using shop = await freshDatabase()
   await using warehouse = await freshDatabase()

@@ -317,7 +317,10 @@ class Relations {
     this.#head = head
   }
 
-  /** Throws `try-again` where the table has got columns since it was looked at. One that was gone by then was dropped. */
+  /**
+   * Throws `try-again` where the table has got columns since it was looked at. One that was gone by then was dropped; or renamed,
+   * where another is missing: its values would be lost. Throws `schema-conflict`.
+   */
   target({ schema, name, columns }: Relation, commit: bigint): RelationTarget | null {
     const table = this.#tables.findIndex((one) => one.name.schema === schema && one.name.name === name)
     const known = this.#tables[table]
@@ -326,6 +329,13 @@ class Relations {
     const added = columns.find((column) => columnNamed(known, column.name) === undefined)
     if (added !== undefined && commit > this.#head)
       throw new LoadError('try-again', `Column "${added.name}" came to table ${printTableName(known.name)}.`)
+    const absent = known.columns.find(({ name: column }) => columns.every((one) => one.name !== column))
+    if (added !== undefined && absent !== undefined)
+      throw new LoadError(
+        'schema-conflict',
+        `Changes of table ${printTableName(known.name)} have a column "${added.name}" and none "${absent.name}": that may be one column under two names.`,
+        { hint: `Copy the table again with \`--resync ${printTableName(known.name)}\`.` },
+      )
     const missing = known.columns.flatMap(({ name: column, backfill }, place) =>
       places.includes(place) || backfill == null || columns.some((one) => one.name === column)
         ? []
