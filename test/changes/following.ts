@@ -6,7 +6,7 @@ import { type Loading, startLoading, type TargetKind } from '../servers/loading.
 export const COLUMNS = ['id', 'v', 's', 'z'] as const
 
 /** Values of `s` and `z` stand outside of the row: an update that leaves them alone does not log them. */
-export const MAKE = `
+const MAKE = `
   CREATE TABLE a (id int PRIMARY KEY, v int NOT NULL, s text, z text);
   ALTER TABLE a ALTER s SET STORAGE EXTERNAL, ALTER z SET STORAGE EXTERNAL;
   CREATE TABLE b (id int PRIMARY KEY, v int NOT NULL, s text, z text);
