@@ -222,8 +222,13 @@ export function logFingerprint(pipeline: CdcPipeline, seen: { readonly identity:
     source: seen.identity,
     tables: seen.tables.map(({ identity }) => identity).join(' '),
     write: pipeline.write,
-    target: targetTables(pipeline).map(printTableName).join(' '),
+    target: targetTables(pipeline).map(fingerprintWord).join(' '),
   })
+}
+
+/** A name as one word: a space in it must not look like two names. */
+export function fingerprintWord(name: TableName): string {
+  return encodeURIComponent(printTableName(name))
 }
 
 /** The names of the parts in which two fingerprints differ; none where the stored one is empty (an adopted row). */

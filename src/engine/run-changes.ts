@@ -8,7 +8,7 @@ import { marked } from '../core/change-marks.ts'
 import { LoadError } from '../core/errors.ts'
 import type { RunStatus } from '../core/event.ts'
 import type { RunRequest } from '../core/head.ts'
-import { type CdcPipeline, fingerprintChanges, logFingerprint, targetTables } from '../core/pipeline.ts'
+import { type CdcPipeline, fingerprintChanges, fingerprintWord, logFingerprint, targetTables } from '../core/pipeline.ts'
 import type { LogPosition, Position } from '../core/position.ts'
 import { planSchema, type SchemaChange } from '../core/schema-change.ts'
 import type { State } from '../core/state.ts'
@@ -78,7 +78,7 @@ function addedTables(pipeline: CdcPipeline, seen: LogObservation, { fingerprint 
   const stored = JSON.parse(fingerprint) as { readonly tables: string; readonly target: string }
   const known = new Set(stored.tables.split(' '))
   const targets = new Set(stored.target.split(' '))
-  const wanted = targetTables(pipeline).map(printTableName)
+  const wanted = targetTables(pipeline).map(fingerprintWord)
   const moved = seen.tables.find(({ identity }, index) => known.has(identity) && !targets.has(wanted[index] ?? ''))
   if (moved !== undefined)
     throw new LoadError(
