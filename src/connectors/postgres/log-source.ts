@@ -30,6 +30,8 @@ export class PostgresLog implements LogSource {
   readonly #config: PostgresConfig
   readonly #what: string
   readonly #main: () => Promise<Session>
+  /** Changes are in the log that are older than the type of a column: their values mean something only as text. */
+  #hasOlderTypes = false
 
   constructor(config: PostgresConfig, what: string, main: () => Promise<Session>) {
     this.#config = config
@@ -41,14 +43,14 @@ export class PostgresLog implements LogSource {
     const session = await this.#main()
     const facts = await readFacts(session)
     this.#refuseServer(facts)
-    const tables: PostgresTable[] = []
+    const tables: LoggedTable[] = []
     for (const table of pipeline.source.tables) tables.push(await describeLogged(session, table))
     await this.#refuseSlot(session, pipeline, state, facts)
     return {
       tables,
       head: logPosition(facts.timeline, facts.flushed),
       identity: `postgres/${facts.system}/${facts.database}/${pipeline.source.slot}`,
-      values: tables.every(isAllBinary) ? ['pg-binary', 'pg-text'] : ['pg-text'],
+      values: tables.every(isAllBinary) && !this.#hasOlderTypes ? ['pg-binary', 'pg-text'] : ['pg-text'],
     }
   }
 
@@ -183,7 +185,10 @@ export class PostgresLog implements LogSource {
   ): Promise<ChangeStream> {
     const session = await openSession(this.#config, this.#what, 'log').opened
     const [timeline, at] = parsePosition(from, pipeline.name)
-    const relations = new Relations(seen.tables, parsePosition(seen.head, pipeline.name)[1])
+    const onOlderType = (): void => {
+      this.#hasOlderTypes ||= format === 'pg-binary'
+    }
+    const relations = new Relations(seen.tables as readonly LoggedTable[], parsePosition(seen.head, pipeline.name)[1], format, onOlderType)
     const { slot, publication } = pipeline.source
     const stream = new ReplicationStream(session, {
       slot,
@@ -257,8 +262,13 @@ async function readFacts(session: Session): Promise<Facts> {
   }
 }
 
+interface LoggedTable extends PostgresTable {
+  /** Of each column by its name, as the log says it: type and modifier. */
+  readonly declarations: ReadonlyMap<string, { readonly type: number; readonly modifier: number }>
+}
+
 /** Throws `missing-key`, `log-unavailable`: publishing such a table would make its updates fail at the source. */
-async function describeLogged(session: Session, name: TableName): Promise<PostgresTable> {
+async function describeLogged(session: Session, name: TableName): Promise<LoggedTable> {
   const table = await describeTable(session, name)
   if (table.relationKind !== 'r' && table.relationKind !== 'p')
     throw new LoadError('log-unavailable', `${printTableName(name)} is no table: only tables have changes in the log.`, {
@@ -282,8 +292,13 @@ async function describeLogged(session: Session, name: TableName): Promise<Postgr
       where: session.what,
       hint: `ALTER TABLE ${tableIdentifier(table.name)} REPLICA IDENTITY DEFAULT;`,
     })
+  const types = await session.query(
+    'SELECT attname AS name, atttypid AS type, atttypmod AS modifier FROM pg_attribute WHERE attrelid = $1::oid AND attnum > 0 AND NOT attisdropped',
+    [table.oid],
+  )
+  const declarations = new Map(types.map((one) => [one['name'] ?? '', { type: Number(one['type']), modifier: Number(one['modifier']) }]))
   // What the database computes is not in the log.
-  return { ...table, columns: table.columns.filter(({ generated }) => generated !== true) }
+  return { ...table, declarations, columns: table.columns.filter(({ generated }) => generated !== true) }
 }
 
 /**
@@ -308,18 +323,22 @@ function parsePosition(position: Position, pipeline: string): readonly [timeline
 
 /** The columns of changes → the columns of the tables as they were looked at. */
 class Relations {
-  readonly #tables: readonly Table[]
+  readonly #tables: readonly LoggedTable[]
   /** How far the log went when the tables were looked at. */
   readonly #head: bigint
+  readonly #format: ValueFormat
+  readonly #onOlderType: () => void
 
-  constructor(tables: readonly Table[], head: bigint) {
+  constructor(tables: readonly LoggedTable[], head: bigint, format: ValueFormat, onOlderType: () => void) {
     this.#tables = tables
     this.#head = head
+    this.#format = format
+    this.#onOlderType = onOlderType
   }
 
   /**
-   * Throws `try-again` where the table has got columns since it was looked at. One that was gone by then was dropped; or renamed,
-   * where another is missing: its values would be lost. Throws `schema-conflict`.
+   * Throws `try-again` where the table has got columns since it was looked at, or one has another type than was seen. A column that was
+   * gone by then was dropped; or renamed, where another is missing: its values would be lost. Throws `schema-conflict`.
    */
   target({ schema, name, columns }: Relation, commit: bigint): RelationTarget | null {
     const table = this.#tables.findIndex((one) => one.name.schema === schema && one.name.name === name)
@@ -329,6 +348,7 @@ class Relations {
     const added = columns.find((column) => columnNamed(known, column.name) === undefined)
     if (added !== undefined && commit > this.#head)
       throw new LoadError('try-again', `Column "${added.name}" came to table ${printTableName(known.name)}.`)
+    this.#refuseOtherTypes(known, columns, commit)
     const absent = known.columns.find(({ name: column }) => columns.every((one) => one.name !== column))
     if (added !== undefined && absent !== undefined)
       throw new LoadError(
@@ -342,6 +362,18 @@ class Relations {
         : [{ place, value: Buffer.from(backfill) }],
     )
     return { table, width: known.columns.length, places, missing }
+  }
+
+  /** Text of an older type fits into what it has grown to; its bytes do not. */
+  #refuseOtherTypes(known: LoggedTable, columns: Relation['columns'], commit: bigint): void {
+    const isNew = commit > this.#head
+    for (const { name, typeOid, modifier } of columns) {
+      const declared = known.declarations.get(name)
+      if (declared === undefined || (declared.type === typeOid && (!isNew || declared.modifier === modifier))) continue
+      if (!isNew && this.#format === 'pg-text') continue
+      if (declared.type !== typeOid) this.#onOlderType()
+      throw new LoadError('try-again', `Column "${name}" of table ${printTableName(known.name)} has another type than it had.`)
+    }
   }
 }
 
