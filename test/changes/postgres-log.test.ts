@@ -5,7 +5,9 @@ import { LOG_CRASH_POINTS } from '../../src/engine/crash-point.ts'
 import { type Comparison, rowVersions } from '../servers/compare-tables.ts'
 import { type Loading, TARGET_KINDS } from '../servers/loading.ts'
 import { resultOf } from '../servers/run-cli.ts'
-import { COLUMNS, slotOf, startFollowing } from './following.ts'
+import { COLUMNS, slotOf, startFollowing, useOwnServer } from './following.ts'
+
+useOwnServer()
 
 const HOW: Comparison = { columns: COLUMNS }
 
