@@ -61,6 +61,21 @@ export function postgresError(thrown: unknown, what: string, side: 'source' | 't
   return new LoadError(side === 'source' ? 'source-failed' : 'target-failed', `${what}: ${message}.`, at)
 }
 
+/** While the log is read, these say more. */
+const BY_STATE_OF_LOG: Readonly<Record<string, ErrorCode>> = {
+  '55006': 'state-conflict',
+  // No such slot or publication; a slot that was invalidated; a file of the log that was removed.
+  '42704': 'log-lost',
+  '55000': 'log-lost',
+  '58P01': 'log-lost',
+}
+
+export function logError(thrown: unknown, what: string): LoadError {
+  const error = postgresError(thrown, what, 'source')
+  const code = BY_STATE_OF_LOG[(thrown as DriverError).code ?? '']
+  return code === undefined ? error : new LoadError(code, error.message, { where: what, cause: thrown })
+}
+
 function fromState(error: DriverError, state: string, side: 'source' | 'target', at: { where: string; cause: unknown }): LoadError {
   const message = (error.message ?? '').replace(/\.$/, '')
   if (state.startsWith('22')) return valueRefused(error, state, at)

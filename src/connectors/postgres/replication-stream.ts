@@ -7,6 +7,7 @@ import type { Connection, Submittable } from 'pg'
 import { ChangesChunk, type Mark } from '../../core/changes-chunk.ts'
 import { LoadError } from '../../core/errors.ts'
 import { PgoutputDecoder, type Relation, type RelationTarget } from '../../formats/pgoutput.ts'
+import { logError } from './errors.ts'
 import { printLsn } from './lsn.ts'
 import type { Session } from './session.ts'
 
@@ -325,7 +326,7 @@ export class ReplicationStream implements Submittable {
   }
 
   handleError(error: unknown): void {
-    this.#fail(error)
+    this.#fail(logError(error, this.#session.what))
   }
 
   handleCommandComplete(): void {
