@@ -12,8 +12,11 @@ export async function drop(console: Console, name: string): Promise<number> {
     console.say('Left as it was.')
     return 0
   }
-  const removed = await project.drop(name)
-  console.answer(removed.length === 0 ? ['There was nothing to remove.'] : removed.map((what) => `removed ${what}`))
-  console.data({ command: 'drop', pipeline: name, removed })
+  const { removed, left } = await project.drop(name)
+  console.answer([
+    ...(removed.length === 0 ? ['There was nothing to remove.'] : removed.map((what) => `removed ${what}`)),
+    ...left.map((what) => `left    ${what}: tidemark did not make it`),
+  ])
+  console.data({ command: 'drop', pipeline: name, removed, left })
   return 0
 }

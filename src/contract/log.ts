@@ -17,7 +17,10 @@ import type { ReadOptions } from './read-options.ts'
 export type ValueFormat = 'pg-binary' | 'pg-text'
 
 export interface LogSource {
-  /** Looks at tables and log, and changes nothing. Throws `log-unavailable`, `log-lost`, `missing-table`, `missing-key`. */
+  /**
+   * Looks at tables and log, and changes nothing; with a position of the log, whether it goes on from there without a gap. Throws
+   * `log-unavailable`, `log-lost`, `missing-table`, `missing-key`.
+   */
   observe(pipeline: CdcPipeline, state: State | null): Promise<LogObservation>
   /** Makes what the pipeline needs at the source, and a moment from which its log goes on. Throws `log-unavailable`. */
   begin(pipeline: CdcPipeline, seen: LogObservation): Promise<LogBeginning>
@@ -30,8 +33,8 @@ export interface LogSource {
   open(pipeline: CdcPipeline, seen: LogObservation, from: Position, format: ValueFormat, until: Position | null): Promise<ChangeStream>
   check(pipeline: CdcPipeline): Promise<readonly Finding[]>
   status(pipeline: CdcPipeline): Promise<LogStatus>
-  /** Removes what `begin` made; says what that was. */
-  drop(pipeline: CdcPipeline): Promise<readonly string[]>
+  /** Removes what `begin` made, and nothing that stood there before. */
+  drop(pipeline: CdcPipeline): Promise<Dropped>
 }
 
 export interface LogObservation {
@@ -41,7 +44,16 @@ export interface LogObservation {
   readonly head: Position
   /** What a stored position belongs to. */
   readonly identity: string
+  /** What stands at the source already under the pipeline's names. */
+  readonly there: { readonly slot: boolean; readonly publication: boolean }
   readonly values: readonly ValueFormat[]
+}
+
+/** Names with their kind. */
+export interface Dropped {
+  readonly removed: readonly string[]
+  /** Used by the pipeline, and not made by it. */
+  readonly left: readonly string[]
 }
 
 /** One moment of all tables; what comes after it comes by the log from `position` on. */

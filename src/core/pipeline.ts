@@ -3,6 +3,7 @@
 import { LoadError } from './errors.ts'
 import { type PartitionBy, partitionRule } from './partition.ts'
 import type { SchemaPolicy } from './schema-change.ts'
+import type { State } from './state.ts'
 import { columnNamed, printTableName, type Table, type TableName } from './table.ts'
 import { WRITE_STRATEGIES, type WriteStrategyName } from './write-strategy.ts'
 
@@ -224,6 +225,23 @@ export function logFingerprint(pipeline: CdcPipeline, seen: { readonly identity:
     write: pipeline.write,
     target: targetTables(pipeline).map(fingerprintWord).join(' '),
   })
+}
+
+/** Those whose changes have been applied up to the stored position: not those that are new to it, nor those being copied. */
+export function followedTables<T extends Table>(state: State | null, tables: readonly T[]): readonly T[] {
+  if (state?.position.kind !== 'log') return []
+  const known = fingerprintWords(state.fingerprint, 'tables')
+  const { copying = [] } = state.position
+  return tables.filter(({ identity, name }) => known.has(identity) && !copying.includes(printTableName(name)))
+}
+
+/** One part of a stored `logFingerprint`. Throws `state-corrupted`. */
+export function fingerprintWords(fingerprint: string, part: 'source' | 'tables' | 'target'): ReadonlySet<string> {
+  try {
+    return new Set((JSON.parse(fingerprint) as Record<string, string>)[part]?.split(' '))
+  } catch (error) {
+    throw new LoadError('state-corrupted', 'The stored fingerprint of the pipeline is not one that tidemark has written.', { cause: error })
+  }
 }
 
 /** A name as one word: a space in it must not look like two names. */

@@ -13,6 +13,7 @@ import { printTableName, type Table, type TableName } from '../core/table.ts'
 import { commitUnlessStopped, copyChunks, stopIfAsked } from './copy-chunks.ts'
 import { logOf } from './log-of.ts'
 import type { Machinery } from './machinery.ts'
+import { isFollowed, observeBeginning } from './observe-changes.ts'
 import { creditCommit, type Progress } from './progress.ts'
 
 /** Copies all tables where there is no position in the log yet. A copy that was cut short begins anew: its moment is gone. */
@@ -23,8 +24,8 @@ export async function copyIfNew(pipeline: CdcPipeline, machinery: Machinery, fre
   progress.from ??= state?.position ?? null
   progress.to = state?.position ?? null
   progress.epoch = Number(state?.epoch ?? 0n)
-  if (state?.position.kind === 'log' && !fresh) return
-  const seen = await log.observe(pipeline, null)
+  if (isFollowed(state) && !fresh) return
+  const { seen } = await observeBeginning(pipeline, log, state, fresh)
   reach('observed')
   // Before anything is made at the source: whoever finds this state knows that the slot is its own.
   const begun: State = {

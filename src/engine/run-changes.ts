@@ -8,15 +8,15 @@ import { marked } from '../core/change-marks.ts'
 import { LoadError } from '../core/errors.ts'
 import type { RunStatus } from '../core/event.ts'
 import type { RunRequest } from '../core/head.ts'
-import { type CdcPipeline, fingerprintChanges, fingerprintWord, logFingerprint, targetTables } from '../core/pipeline.ts'
-import type { LogPosition, Position } from '../core/position.ts'
+import { type CdcPipeline, logFingerprint, targetTables } from '../core/pipeline.ts'
+import type { Position } from '../core/position.ts'
 import { planSchema, type SchemaChange } from '../core/schema-change.ts'
-import type { State } from '../core/state.ts'
-import { columnNamed, parseTableName, printTableName, type Table } from '../core/table.ts'
+import { columnNamed, printTableName, type Table } from '../core/table.ts'
 import { copyIfNew, copyTables, moveState } from './copy-tables.ts'
 import { Follower } from './follower.ts'
 import { logOf } from './log-of.ts'
 import type { Machinery } from './machinery.ts'
+import { type FollowedState, isFollowed, observeFollowing, tablesNamed } from './observe-changes.ts'
 import { type Progress, withRetries } from './progress.ts'
 
 export async function attemptChanges(
@@ -25,9 +25,8 @@ export async function attemptChanges(
   request: RunRequest,
   progress: Progress,
 ): Promise<RunStatus> {
-  const asked = namesOf(pipeline, request.resync)
   let fresh = request.fullRefresh
-  let again = asked
+  let again = tablesNamed(pipeline, request.resync)
   await withRetries(pipeline.name, machinery, async () => {
     await copyIfNew(pipeline, machinery, fresh, progress)
     fresh = false
@@ -39,21 +38,10 @@ export async function attemptChanges(
   return progress.changed ? 'loaded' : 'up-to-date'
 }
 
-/** Throws `bad-usage` for a table that the pipeline does not have. */
-function namesOf(pipeline: CdcPipeline, asked: readonly string[]): readonly string[] {
-  const known = pipeline.source.tables.map(printTableName)
-  return asked.map((text) => {
-    const parsed = parseTableName(text)
-    const name = parsed === null ? text : printTableName(parsed)
-    if (known.includes(name)) return name
-    throw new LoadError('bad-usage', `Pipeline ${pipeline.name} has no table ${text}.`, { hint: `It has ${known.join(', ')}.` })
-  })
-}
-
 /** What is stored, with a position in the log; throws `state-conflict` where it is another one meanwhile. */
-async function readLogState(pipeline: CdcPipeline, target: Target): Promise<State & { readonly position: LogPosition }> {
+async function readLogState(pipeline: CdcPipeline, target: Target): Promise<FollowedState> {
   const state = await target.readState(pipeline.name)
-  if (state?.position.kind === 'log') return { ...state, position: state.position }
+  if (isFollowed(state)) return state
   throw new LoadError('state-conflict', `The state of pipeline ${pipeline.name} changed meanwhile.`)
 }
 
@@ -61,31 +49,11 @@ async function readLogState(pipeline: CdcPipeline, target: Target): Promise<Stat
 async function noteTablesToCopy(pipeline: CdcPipeline, machinery: Machinery, asked: readonly string[]): Promise<void> {
   const { target } = machinery
   const state = await readLogState(pipeline, target)
-  const seen = await logOf(machinery, pipeline).log.observe(pipeline, state)
-  const noted = new Set([...(state.position.copying ?? []), ...addedTables(pipeline, seen, state), ...asked])
+  const { seen, copying } = await observeFollowing(pipeline, logOf(machinery, pipeline).log, state, asked)
   const fingerprint = logFingerprint(pipeline, seen)
-  if (noted.size === (state.position.copying?.length ?? 0) && fingerprint === state.fingerprint) return
-  const position: Position = { kind: 'log', at: state.position.at, ...(noted.size === 0 ? {} : { copying: [...noted] }) }
+  if (copying.length === (state.position.copying?.length ?? 0) && fingerprint === state.fingerprint) return
+  const position: Position = { kind: 'log', at: state.position.at, ...(copying.length === 0 ? {} : { copying }) }
   await moveState(target, state, { ...state, position, epoch: state.epoch + 1n, fingerprint }, machinery.runId, seen.tables[0] as Table)
-}
-
-/** Names of the pipeline's tables that the stored position knows nothing of. Throws `definition-changed` for any other change. */
-function addedTables(pipeline: CdcPipeline, seen: LogObservation, { fingerprint }: State): readonly string[] {
-  const now = logFingerprint(pipeline, seen)
-  const changed = fingerprintChanges(fingerprint, now).filter((part) => part !== 'tables' && part !== 'target table')
-  if (changed.length > 0)
-    throw new LoadError('definition-changed', `Pipeline ${pipeline.name} was loaded with another ${changed.join(', ')} than it has now.`)
-  const stored = JSON.parse(fingerprint) as { readonly tables: string; readonly target: string }
-  const known = new Set(stored.tables.split(' '))
-  const targets = new Set(stored.target.split(' '))
-  const wanted = targetTables(pipeline).map(fingerprintWord)
-  const moved = seen.tables.find(({ identity }, index) => known.has(identity) && !targets.has(wanted[index] ?? ''))
-  if (moved !== undefined)
-    throw new LoadError(
-      'definition-changed',
-      `Pipeline ${pipeline.name} was loaded with another target table for ${printTableName(moved.name)}.`,
-    )
-  return seen.tables.filter(({ identity }) => !known.has(identity)).map(({ name }) => printTableName(name))
 }
 
 /**

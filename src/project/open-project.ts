@@ -10,7 +10,7 @@ import { requireOwnTargets } from '../config/shared-target.ts'
 import { validateProject } from '../config/validate-project.ts'
 import { CONNECTORS } from '../connectors/registry.ts'
 import type { Finding } from '../contract/finding.ts'
-import type { LogStatus } from '../contract/log.ts'
+import type { Dropped, LogStatus } from '../contract/log.ts'
 import type { LedgerFilter, PartitionTarget } from '../contract/target.ts'
 import { LoadError } from '../core/errors.ts'
 import type { Emit, PipelineResult } from '../core/event.ts'
@@ -293,12 +293,12 @@ export class OpenProject {
     return logOf(await this.ends(pipeline), pipeline).log.status(pipeline)
   }
 
-  /** Removes what the pipeline made at the source, and its state at the target; its tables stay. Says what was removed. */
-  async drop(name: string): Promise<readonly string[]> {
+  /** Removes what the pipeline made at the source, and its state at the target; its tables stay. */
+  async drop(name: string): Promise<Dropped> {
     const pipeline = await this.#one(name)
     const ends = await this.ends(pipeline)
-    const removed = pipeline.pattern === 'cdc' ? await logOf(ends, pipeline).log.drop(pipeline) : []
-    return (await ends.target.forget(pipeline.name)) ? [...removed, `state of ${name}`] : removed
+    const { removed, left } = pipeline.pattern === 'cdc' ? await logOf(ends, pipeline).log.drop(pipeline) : { removed: [], left: [] }
+    return { removed: (await ends.target.forget(pipeline.name)) ? [...removed, `state of ${name}`] : removed, left }
   }
 
   async close(): Promise<void> {

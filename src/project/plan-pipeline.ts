@@ -7,9 +7,11 @@ import type { RunRequest } from '../core/head.ts'
 import { type PartitionPlan, planPartitions } from '../core/partition-plan.ts'
 import type { CdcPipeline, Pipeline, WatermarkPipeline } from '../core/pipeline.ts'
 import { type Plan, plan } from '../core/plan.ts'
+import { printTableName } from '../core/table.ts'
 import { loadsInPieces, observePieces } from '../engine/first-load.ts'
 import { logOf } from '../engine/log-of.ts'
 import { observe } from '../engine/observe.ts'
+import { isFollowed, observeBeginning, observeFollowing, tablesNamed } from '../engine/observe-changes.ts'
 import { observePartitions } from '../engine/observe-partitions.ts'
 
 export interface Ends {
@@ -45,17 +47,21 @@ async function planWatermark(
 async function planChanges(pipeline: CdcPipeline, ends: Ends, request: RunRequest): Promise<ChangePlan> {
   const { log } = logOf(ends, pipeline)
   const state = await ends.target.readState(pipeline.name)
-  const copies = state?.position.kind !== 'log' || request.fullRefresh
-  const seen = await log.observe(pipeline, copies ? null : state)
+  const asked = tablesNamed(pipeline, request.resync)
+  const begins = !isFollowed(state) || request.fullRefresh
+  const { seen, copying } = begins
+    ? await observeBeginning(pipeline, log, state, request.fullRefresh)
+    : await observeFollowing(pipeline, log, state, asked)
+  const copies = seen.tables.filter(({ name }) => copying.includes(printTableName(name)))
   const { slot, publication } = pipeline.source
   return {
     kind: 'changes',
     pipeline: pipeline.name,
     from: state,
     to: seen.head,
-    copies: copies ? seen.tables.map(({ name, estimatedRows }) => ({ table: name, estimatedRows })) : [],
-    behind: copies || JSON.stringify(state?.position) !== JSON.stringify(seen.head),
-    makes: copies ? [`publication ${publication}`, `slot ${slot}`] : [],
+    copies: copies.map(({ name, estimatedRows }) => ({ table: name, estimatedRows })),
+    behind: copies.length > 0 || JSON.stringify(state?.position) !== JSON.stringify(seen.head),
+    makes: begins ? [...(seen.there.publication ? [] : [`publication ${publication}`]), `slot ${slot}`] : [],
     estimatedRows: null,
   }
 }

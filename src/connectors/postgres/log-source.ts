@@ -3,7 +3,16 @@
 
 import { randomBytes } from 'node:crypto'
 import type { Finding } from '../../contract/finding.ts'
-import type { ChangeStream, LogBeginning, LogChunk, LogObservation, LogSource, LogStatus, ValueFormat } from '../../contract/log.ts'
+import type {
+  ChangeStream,
+  Dropped,
+  LogBeginning,
+  LogChunk,
+  LogObservation,
+  LogSource,
+  LogStatus,
+  ValueFormat,
+} from '../../contract/log.ts'
 import type { ReadOptions } from '../../contract/read-options.ts'
 import { LACKS, OP, ORDINAL, POSITION, READ_WORD } from '../../core/change-marks.ts'
 import type { Chunk } from '../../core/chunk.ts'
@@ -11,17 +20,18 @@ import { LoadError } from '../../core/errors.ts'
 import type { CdcPipeline } from '../../core/pipeline.ts'
 import type { Position } from '../../core/position.ts'
 import type { State } from '../../core/state.ts'
-import { columnNamed, printTableName, type Table, type TableName } from '../../core/table.ts'
-import type { Relation, RelationTarget } from '../../formats/pgoutput.ts'
+import { columnNamed, type Table } from '../../core/table.ts'
 import { identifier, literal, tableIdentifier } from '../../sql/quote.ts'
 import { type PostgresColumn, selectForColumns, selectForCopy } from './column-types.ts'
 import type { PostgresConfig } from './config.ts'
-import { describeTable, type PostgresTable } from './describe.ts'
+import { describeLogged, isAllBinary, type LoggedTable } from './logged-table.ts'
 import { parseLsn, printLsn } from './lsn.ts'
+import { dropPublication, publishAll, readPublication, refuseGaps } from './publication.ts'
 import { readCopy } from './read-copy.ts'
+import { Relations } from './relations.ts'
 import { ReplicationStream, type StreamedChunk } from './replication-stream.ts'
 import { openSession, type Session } from './session.ts'
-import { completePublication, createPublication, dropSlotAndPublication, readSlot, refuseOtherPublication } from './slot.ts'
+import { dropSlot, readSlot, type Slot, waitForSlot } from './slot.ts'
 
 /** Transactions that are larger come in several chunks. With 16 MB it is no quicker, and the process takes 330 MB instead of 190. */
 const CHUNK_BYTES = 4 * 1024 * 1024
@@ -45,9 +55,13 @@ export class PostgresLog implements LogSource {
     this.#refuseServer(facts)
     const tables: LoggedTable[] = []
     for (const table of pipeline.source.tables) tables.push(await describeLogged(session, table))
-    await this.#refuseSlot(session, pipeline, state, facts)
+    const slot = await readSlot(session, pipeline.source.slot)
+    this.#refuseSlot(pipeline, slot, state, facts)
+    const publication = await readPublication(session, pipeline)
+    await refuseGaps(session, pipeline, publication, tables, state)
     return {
       tables,
+      there: { slot: slot !== null, publication: publication !== null },
       head: logPosition(facts.timeline, facts.flushed),
       identity: `postgres/${facts.system}/${facts.database}/${pipeline.source.slot}`,
       values: tables.every(isAllBinary) && !this.#hasOlderTypes ? ['pg-binary', 'pg-text'] : ['pg-text'],
@@ -71,9 +85,8 @@ export class PostgresLog implements LogSource {
   }
 
   /** A slot that is gone, or further than what is stored, has a gap that nobody can close: it is never made again in silence. */
-  async #refuseSlot(session: Session, { name, source }: CdcPipeline, state: State | null, facts: Facts): Promise<void> {
+  #refuseSlot({ name, source }: CdcPipeline, slot: Slot | null, state: State | null, facts: Facts): void {
     if (state?.position.kind !== 'log') return
-    const slot = await readSlot(session, source.slot)
     const lost = (why: string): LoadError =>
       new LoadError(
         'log-lost',
@@ -95,15 +108,14 @@ export class PostgresLog implements LogSource {
   async begin(pipeline: CdcPipeline, seen: LogObservation): Promise<LogBeginning> {
     const session = await this.#main()
     const { slot } = pipeline.source
-    const found = await readSlot(session, slot)
-    if (found !== null) await this.#dropOwnSlot(session, slot, found.active)
-    if ((await refuseOtherPublication(session, pipeline)) === 'missing') await createPublication(session, pipeline)
+    await dropSlot(session, slot)
+    await publishAll(session, pipeline, seen.tables as readonly LoggedTable[])
     return this.#export(session, pipeline, seen, slot, '')
   }
 
   async beginAgain(pipeline: CdcPipeline, seen: LogObservation): Promise<LogBeginning> {
     const session = await this.#main()
-    await completePublication(session, pipeline)
+    await publishAll(session, pipeline, seen.tables as readonly LoggedTable[])
     return this.#export(session, pipeline, seen, `tidemark_copy_${randomBytes(8).toString('hex')}`, ' TEMPORARY')
   }
 
@@ -123,15 +135,6 @@ export class PostgresLog implements LogSource {
       await Promise.allSettled([log.close(), reader.close()])
       throw error
     }
-  }
-
-  async #dropOwnSlot(session: Session, slot: string, active: boolean): Promise<void> {
-    if (active)
-      throw new LoadError('log-unavailable', `Slot ${slot} is being read at this moment.`, {
-        where: this.#what,
-        hint: 'Another run of this pipeline may be at work. Name another `slot` if it is not yours.',
-      })
-    await session.query('SELECT pg_drop_replication_slot($1)', [slot])
   }
 
   /** The slot begins where all transactions of now have ended: one that stays open would be waited for without end. */
@@ -199,7 +202,13 @@ export class PostgresLog implements LogSource {
       chunkBytes: CHUNK_BYTES,
       relation: (relation, commit) => relations.target(relation, commit),
     })
-    await stream.start()
+    try {
+      await waitForSlot(await this.#main(), slot)
+      await stream.start()
+    } catch (error) {
+      stream.close()
+      throw error
+    }
     return new PostgresChanges(stream, timeline, pipeline.name)
   }
 
@@ -222,8 +231,14 @@ export class PostgresLog implements LogSource {
     return { retainedBytes: slot.retainedBytes, lagBytes: slot.lagBytes, state: slot.walStatus, active: slot.active }
   }
 
-  async drop(pipeline: CdcPipeline): Promise<readonly string[]> {
-    return dropSlotAndPublication(await this.#main(), pipeline)
+  async drop(pipeline: CdcPipeline): Promise<Dropped> {
+    const session = await this.#main()
+    const { slot, publication } = pipeline.source
+    const found = await readPublication(session, pipeline)
+    const removed = (await dropSlot(session, slot)) ? [`slot ${slot}`] : []
+    if (found?.isOwn !== true) return { removed, left: found === null ? [] : [`publication ${publication}`] }
+    await dropPublication(session, pipeline)
+    return { removed: [...removed, `publication ${publication}`], left: [] }
   }
 }
 
@@ -262,53 +277,6 @@ async function readFacts(session: Session): Promise<Facts> {
   }
 }
 
-interface LoggedTable extends PostgresTable {
-  /** Of each column by its name, as the log says it: type and modifier. */
-  readonly declarations: ReadonlyMap<string, { readonly type: number; readonly modifier: number }>
-}
-
-/** Throws `missing-key`, `log-unavailable`: publishing such a table would make its updates fail at the source. */
-async function describeLogged(session: Session, name: TableName): Promise<LoggedTable> {
-  const table = await describeTable(session, name)
-  if (table.relationKind !== 'r' && table.relationKind !== 'p')
-    throw new LoadError('log-unavailable', `${printTableName(name)} is no table: only tables have changes in the log.`, {
-      where: session.what,
-    })
-  const [row] = await session.query(
-    `SELECT c.relreplident AS identity, c.relpersistence AS persistence FROM pg_class c WHERE c.oid = $1::oid`,
-    [table.oid],
-  )
-  if (row?.['persistence'] !== 'p')
-    throw new LoadError('log-unavailable', `Table ${printTableName(name)} is unlogged or temporary: its changes are in no log.`, {
-      where: session.what,
-    })
-  if (table.key.length === 0)
-    throw new LoadError('missing-key', `Table ${printTableName(name)} has no primary key, by which its changes could be told apart.`, {
-      where: session.what,
-      hint: 'Give it a primary key.',
-    })
-  if (row['identity'] === 'n' || row['identity'] === 'i')
-    throw new LoadError('log-unavailable', `Table ${printTableName(name)} does not log the old primary key of changed rows.`, {
-      where: session.what,
-      hint: `ALTER TABLE ${tableIdentifier(table.name)} REPLICA IDENTITY DEFAULT;`,
-    })
-  const types = await session.query(
-    'SELECT attname AS name, atttypid AS type, atttypmod AS modifier FROM pg_attribute WHERE attrelid = $1::oid AND attnum > 0 AND NOT attisdropped',
-    [table.oid],
-  )
-  const declarations = new Map(types.map((one) => [one['name'] ?? '', { type: Number(one['type']), modifier: Number(one['modifier']) }]))
-  // What the database computes is not in the log.
-  return { ...table, declarations, columns: table.columns.filter(({ generated }) => generated !== true) }
-}
-
-/**
- * The types that every server has under the same name come in binary; others as text. So does what stands in for a column in
- * changes that are older than the column.
- */
-function isAllBinary({ columns }: PostgresTable): boolean {
-  return columns.every(({ declared, native, backfill }) => declared === native && backfill === null)
-}
-
 function logPosition(timeline: number, lsn: bigint): Position {
   return { kind: 'log', at: `${timeline}:${printLsn(lsn)}` }
 }
@@ -319,62 +287,6 @@ function parsePosition(position: Position, pipeline: string): readonly [timeline
   if (match === null || lsn === null)
     throw new LoadError('state-corrupted', `The stored position of pipeline ${pipeline} is no place in PostgreSQL's log.`)
   return [Number(match[1]), lsn]
-}
-
-/** The columns of changes → the columns of the tables as they were looked at. */
-class Relations {
-  readonly #tables: readonly LoggedTable[]
-  /** How far the log went when the tables were looked at. */
-  readonly #head: bigint
-  readonly #format: ValueFormat
-  readonly #onOlderType: () => void
-
-  constructor(tables: readonly LoggedTable[], head: bigint, format: ValueFormat, onOlderType: () => void) {
-    this.#tables = tables
-    this.#head = head
-    this.#format = format
-    this.#onOlderType = onOlderType
-  }
-
-  /**
-   * Throws `try-again` where the table has got columns since it was looked at, or one has another type than was seen. A column that was
-   * gone by then was dropped; or renamed, where another is missing: its values would be lost. Throws `schema-conflict`.
-   */
-  target({ schema, name, columns }: Relation, commit: bigint): RelationTarget | null {
-    const table = this.#tables.findIndex((one) => one.name.schema === schema && one.name.name === name)
-    const known = this.#tables[table]
-    if (known === undefined) return null
-    const places = columns.map((column) => known.columns.findIndex((one) => one.name === column.name))
-    const added = columns.find((column) => columnNamed(known, column.name) === undefined)
-    if (added !== undefined && commit > this.#head)
-      throw new LoadError('try-again', `Column "${added.name}" came to table ${printTableName(known.name)}.`)
-    this.#refuseOtherTypes(known, columns, commit)
-    const absent = known.columns.find(({ name: column }) => columns.every((one) => one.name !== column))
-    if (added !== undefined && absent !== undefined)
-      throw new LoadError(
-        'schema-conflict',
-        `Changes of table ${printTableName(known.name)} have a column "${added.name}" and none "${absent.name}": that may be one column under two names.`,
-        { hint: `Copy the table again with \`--resync ${printTableName(known.name)}\`.` },
-      )
-    const missing = known.columns.flatMap(({ name: column, backfill }, place) =>
-      places.includes(place) || backfill == null || columns.some((one) => one.name === column)
-        ? []
-        : [{ place, value: Buffer.from(backfill) }],
-    )
-    return { table, width: known.columns.length, places, missing }
-  }
-
-  /** Text of an older type fits into what it has grown to; its bytes do not. */
-  #refuseOtherTypes(known: LoggedTable, columns: Relation['columns'], commit: bigint): void {
-    const isNew = commit > this.#head
-    for (const { name, typeOid, modifier } of columns) {
-      const declared = known.declarations.get(name)
-      if (declared === undefined || (declared.type === typeOid && (!isNew || declared.modifier === modifier))) continue
-      if (!isNew && this.#format === 'pg-text') continue
-      if (declared.type !== typeOid) this.#onOlderType()
-      throw new LoadError('try-again', `Column "${name}" of table ${printTableName(known.name)} has another type than it had.`)
-    }
-  }
 }
 
 class Beginning implements LogBeginning {

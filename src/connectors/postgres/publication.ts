@@ -1,0 +1,164 @@
+// The publication of a pipeline: which tables, rows, columns and operations its slot gives out. What it leaves out is missing without a
+// trace, so every run looks at it. One that the pipeline made carries a comment; only such a one is ever altered or dropped.
+
+import { LoadError } from '../../core/errors.ts'
+import { type CdcPipeline, followedTables } from '../../core/pipeline.ts'
+import type { State } from '../../core/state.ts'
+import { printTableName, type TableName } from '../../core/table.ts'
+import { identifier, literal, tableIdentifier } from '../../sql/quote.ts'
+import type { LoggedTable } from './logged-table.ts'
+import type { Session } from './session.ts'
+
+export interface Publication {
+  readonly isOwn: boolean
+  readonly operations: string
+  readonly tables: readonly PublishedTable[]
+}
+
+interface PublishedTable {
+  readonly name: TableName
+  readonly isFiltered: boolean
+  /** null: all of them. Before PostgreSQL 15 neither rows nor columns can be left out. */
+  readonly columns: readonly string[] | null
+}
+
+const OWN = 'made by tidemark'
+const ALL_OPERATIONS = 'insert, update, delete, truncate'
+
+export async function readPublication(session: Session, { source }: CdcPipeline): Promise<Publication | null> {
+  const [row] = await session.query(
+    `SELECT concat_ws(', ', CASE WHEN pubinsert THEN 'insert' END, CASE WHEN pubupdate THEN 'update' END, CASE WHEN pubdelete THEN 'delete' END,
+       CASE WHEN pubtruncate THEN 'truncate' END) AS operations, obj_description(oid, 'pg_publication') AS comment
+     FROM pg_publication WHERE pubname = $1`,
+    [source.publication],
+  )
+  if (row === undefined) return null
+  const tables = await session.query(
+    `SELECT t.schemaname AS schema, t.tablename AS name, to_jsonb(t) ->> 'rowfilter' AS filter, to_jsonb(t) ->> 'attnames' AS columns
+     FROM pg_publication_tables t WHERE t.pubname = $1`,
+    [source.publication],
+  )
+  return {
+    isOwn: row['comment'] === OWN,
+    operations: row['operations'] ?? '',
+    tables: tables.map((table) => ({
+      name: { schema: table['schema'] ?? null, name: table['name'] ?? '' },
+      isFiltered: table['filter'] != null,
+      columns: table['columns'] == null ? null : (JSON.parse(table['columns']) as string[]),
+    })),
+  }
+}
+
+/**
+ * Throws `log-lost` where a table that is followed is no longer published as a whole: what was left out can't be had any more. Throws
+ * `log-unavailable` where one that is to be copied would not be, nor can be made so by `publishAll`.
+ */
+export async function refuseGaps(
+  session: Session,
+  pipeline: CdcPipeline,
+  publication: Publication | null,
+  tables: readonly LoggedTable[],
+  state: State | null,
+): Promise<void> {
+  const followed = followedTables(state, tables)
+  if (publication === null && followed.length > 0) throw lost(pipeline, 'does not exist any more', '--full-refresh')
+  if (publication !== null && publication.operations !== ALL_OPERATIONS) {
+    const says = `publishes only ${publication.operations || 'nothing'}`
+    throw followed.length > 0 ? lost(pipeline, says, '--full-refresh') : unavailable(pipeline, says, `SET (publish = '${ALL_OPERATIONS}')`)
+  }
+  for (const table of publication === null ? [] : tables) {
+    const gap = gapOf(publication, table)
+    if (gap === null || (gap === ABSENT && publication?.isOwn === true && !followed.includes(table))) continue
+    const says = `${gap} table ${printTableName(table.name)}`
+    if (followed.includes(table)) throw lost(pipeline, says, `--resync ${printTableName(table.name)}`)
+    throw unavailable(pipeline, says, gap === ABSENT ? `ADD TABLE ${tableIdentifier(table.name)}` : null)
+  }
+  await refuseToPublish(session, pipeline, publication, tables)
+}
+
+const ABSENT = 'does not hold'
+
+function gapOf(publication: Publication | null, table: LoggedTable): string | null {
+  const published = publication?.tables.find(({ name }) => printTableName(name) === printTableName(table.name))
+  if (published === undefined) return ABSENT
+  if (published.isFiltered) return 'leaves out rows of'
+  // So is one that the table gets later, where columns are listed.
+  const hidden = table.columns.find((column) => published.columns?.includes(column.name) === false)
+  return hidden === undefined ? null : `leaves out column "${hidden.name}" of`
+}
+
+function lost({ name, source }: CdcPipeline, says: string, how: string): LoadError {
+  return new LoadError('log-lost', `Publication ${source.publication} ${says}: changes that pipeline ${name} needs may be gone.`, {
+    hint: `Let it publish all of its tables as a whole, then copy with \`${how}\`.`,
+  })
+}
+
+function unavailable({ name, source }: CdcPipeline, says: string, alteration: string | null): LoadError {
+  return new LoadError('log-unavailable', `Publication ${source.publication} ${says}, which pipeline ${name} needs.`, {
+    hint: `As its owner: ALTER PUBLICATION ${identifier(source.publication)} ${alteration ?? '…'}; or name another one with \`publication\`.`,
+  })
+}
+
+/** Throws `log-unavailable` where the role may not do what `publishAll` has to. */
+async function refuseToPublish(
+  session: Session,
+  pipeline: CdcPipeline,
+  publication: Publication | null,
+  tables: readonly LoggedTable[],
+): Promise<void> {
+  const statement = publishing(pipeline, publication, tables)
+  if (statement === null) return
+  const [row] = await session.query(
+    `SELECT current_user AS role, (SELECT string_agg(c.oid::regclass::text, ', ') FROM pg_class c WHERE c.oid = ANY ($1::oid[]) AND NOT pg_has_role(c.relowner, 'USAGE')) AS foreign,
+       coalesce((SELECT pg_has_role(pubowner, 'USAGE') FROM pg_publication WHERE pubname = $2), has_database_privilege(current_database(), 'CREATE')) AS may`,
+    [`{${statement.tables.map(({ oid }) => oid).join(',')}}`, pipeline.source.publication],
+  )
+  if (row?.['foreign'] == null && row?.['may'] === 't') return
+  const why =
+    row?.['foreign'] == null ? `may not ${publication === null ? 'make' : 'alter'} publications here` : `does not own ${row['foreign']}`
+  throw new LoadError('log-unavailable', `Role ${row?.['role']} can't publish the tables of pipeline ${pipeline.name}: it ${why}.`, {
+    where: session.what,
+    hint: `As their owner: ${statement.sql};`,
+  })
+}
+
+/** What makes the publication whole; null where it is. */
+function publishing(
+  { source }: CdcPipeline,
+  publication: Publication | null,
+  tables: readonly LoggedTable[],
+): { readonly sql: string; readonly tables: readonly LoggedTable[] } | null {
+  const absent = tables.filter((table) => gapOf(publication, table) === ABSENT)
+  const list = absent.map(({ name }) => tableIdentifier(name)).join(', ')
+  if (absent.length === 0) return null
+  const sql =
+    publication === null
+      ? `CREATE PUBLICATION ${identifier(source.publication)} FOR TABLE ${list} WITH (publish_via_partition_root = true)`
+      : `ALTER PUBLICATION ${identifier(source.publication)} ADD TABLE ${list}`
+  return { sql, tables: absent }
+}
+
+/** Makes the publication, or adds what it lacks. It must be older than the slot that reads it. */
+export async function publishAll(session: Session, pipeline: CdcPipeline, tables: readonly LoggedTable[]): Promise<void> {
+  const publication = await readPublication(session, pipeline)
+  const statement = publishing(pipeline, publication, tables)
+  if (statement === null) return
+  const remark = `COMMENT ON PUBLICATION ${identifier(pipeline.source.publication)} IS ${literal(OWN)}`
+  await write(session, publication === null ? [statement.sql, remark] : [statement.sql])
+}
+
+export async function dropPublication(session: Session, { source }: CdcPipeline): Promise<void> {
+  await write(session, [`DROP PUBLICATION ${identifier(source.publication)}`])
+}
+
+/** Sessions at the source are read-only otherwise. */
+async function write(session: Session, statements: readonly string[]): Promise<void> {
+  await session.query('BEGIN READ WRITE')
+  try {
+    for (const statement of statements) await session.query(statement)
+    await session.query('COMMIT')
+  } catch (error) {
+    await session.query('ROLLBACK').catch(() => session.destroy())
+    throw error
+  }
+}
