@@ -68,13 +68,14 @@ export interface LogChunk {
   readonly changes: ChangesChunk
   /** Where it ends; null inside of a transaction, which must not be committed by itself. */
   readonly end: Position | null
+  /** How many end in it; the end of one may come without any change. */
   readonly transactions: number
   /** Commit of the last transaction, milliseconds from 1970 by the source's clock. */
   readonly committedAt: number | null
 }
 
 export interface ChangeStream {
-  /** Waits at most so long; an empty chunk says how far there was nothing. Throws what ended the stream. */
+  /** Waits at most so long; an empty chunk without a transaction says how far there was nothing. Throws what ended the stream. */
   next(waitMs: number): Promise<LogChunk>
   /** The chunk is used up. */
   recycle(chunk: LogChunk): void

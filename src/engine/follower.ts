@@ -66,7 +66,8 @@ export class Follower {
         if (this.#goal === null) await this.#restAfterCommit()
         this.#stream.ping()
         const chunk = await this.#stream.next(IDLE_MS)
-        if (chunk.changes.count > 0) await this.#take(chunk)
+        // The end of a transaction may come alone: its changes were handed out before.
+        if (chunk.changes.count > 0 || (chunk.transactions > 0 && this.#open.read > 0)) await this.#take(chunk)
         else if (chunk.end !== null && this.#open.read === 0) await this.#rest(chunk.end)
         this.#stream.recycle(chunk)
       }

@@ -114,6 +114,15 @@ test.concurrent('keys that are equal and not the same', async () => {
   await loadsAll(loading, how)
 })
 
+test.concurrent('values of 60 MB', async () => {
+  await using loading = await startTables(`CREATE TABLE h (id int PRIMARY KEY, v text); INSERT INTO h VALUES (1, 'a')`, ['public.h'])
+  await loadsAll(loading, { h: ['id', 'v'] })
+  await loading.source.run("INSERT INTO h SELECT i, repeat('x', 60000000 + i) FROM generate_series(2, 3) AS i")
+  expect((await loading.run()).rows).toMatchObject({ read: 2, inserted: 2 })
+  const values = 'SELECT id, length(v), md5(v) FROM h ORDER BY id'
+  expect(await loading.target.rows(values)).toEqual(await loading.source.rows(values))
+})
+
 test.concurrent('many tables in one transaction, and a table emptied together with another', async () => {
   const names = Array.from({ length: 12 }, (_, index) => `t${index}`)
   await using loading = await startTables(
