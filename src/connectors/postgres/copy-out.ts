@@ -2,10 +2,9 @@
 // of which cost more than the data. Here whole tuples are gathered into chunks while the socket is paused whenever the
 // consumer is behind. States: waiting → copying → tail (the client's own parser has the socket again) → done.
 
-import type { Socket } from 'node:net'
-import type { Connection, Submittable } from 'pg'
 import type { BytesChunk } from '../../core/chunk.ts'
 import { LoadError } from '../../core/errors.ts'
+import { SocketQuery } from './socket-query.ts'
 
 const COPY_DATA = 0x64
 const COPY_DONE = 0x63
@@ -16,14 +15,10 @@ const TRAILER_BYTES = 2
 /** PostgreSQL's own limit of a message is 1 GiB − 1. */
 const MAX_MESSAGE_BYTES = 0x3fff_ffff
 
-type Listener = (data: Buffer) => void
-
 /** A chunk's bytes are good until the next chunk is asked for: its buffer is then filled again. */
-export class CopyOut implements Submittable, AsyncIterable<BytesChunk> {
-  readonly #sql: string
+export class CopyOut extends SocketQuery implements AsyncIterable<BytesChunk> {
+  protected readonly sql: string
   readonly #chunkBytes: number
-  #stream: Socket | null = null
-  #parserListeners: Listener[] = []
   /** The five bytes before every message, as far as they have arrived. */
   readonly #head = Buffer.alloc(5)
   #headBytes = 0
@@ -45,26 +40,18 @@ export class CopyOut implements Submittable, AsyncIterable<BytesChunk> {
   #wake: (() => void) | null = null
 
   constructor(sql: string, chunkBytes: number) {
-    this.#sql = sql
+    super()
+    this.sql = sql
     this.#chunkBytes = chunkBytes
     this.#buffer = Buffer.allocUnsafeSlow(chunkBytes)
   }
 
-  submit(connection: Connection): void {
-    const stream = (connection as unknown as { stream: Socket }).stream
-    this.#stream = stream
-    this.#parserListeners = stream.listeners('data') as Listener[]
-    stream.removeAllListeners('data')
-    stream.on('data', this.#onData)
-    ;(connection as unknown as { query(sql: string): void }).query(this.#sql)
-  }
-
-  readonly #onData = (data: Buffer): void => {
+  protected readonly onData = (data: Buffer): void => {
     try {
       this.#take(data)
     } catch (error) {
       this.#error = error
-      this.#stream?.destroy()
+      this.stream?.destroy()
       this.#signal()
     }
   }
@@ -78,7 +65,7 @@ export class CopyOut implements Submittable, AsyncIterable<BytesChunk> {
         at += taken
         if (this.#headBytes < 5) break
         if (this.#head[0] === COPY_DONE || this.#head[0] === ERROR_RESPONSE) {
-          this.#handBack(Buffer.concat([this.#head, data.subarray(at)]))
+          this.handBack(Buffer.concat([this.#head, data.subarray(at)]))
           return
         }
         this.#beginMessage()
@@ -91,7 +78,7 @@ export class CopyOut implements Submittable, AsyncIterable<BytesChunk> {
       if (this.#bodyLeft === 0) this.#endMessage()
     }
     if (this.#ready.length === 0 && this.#wake !== null) this.#flush(0)
-    if (this.#ready.length > 1) this.#stream?.pause()
+    if (this.#ready.length > 1) this.stream?.pause()
   }
 
   #beginMessage(): void {
@@ -111,7 +98,7 @@ export class CopyOut implements Submittable, AsyncIterable<BytesChunk> {
     }
     const message = Buffer.concat([this.#head, ...this.#aside])
     this.#aside = []
-    if (this.#head[0] !== COPY_OUT_RESPONSE) for (const listener of this.#parserListeners) listener(message)
+    if (this.#head[0] !== COPY_OUT_RESPONSE) this.toParser(message)
   }
 
   #endRow(): void {
@@ -151,20 +138,11 @@ export class CopyOut implements Submittable, AsyncIterable<BytesChunk> {
     this.#signal()
   }
 
-  /** The data is over (or refused): the client's own parser goes on with what follows. */
-  #handBack(data: Buffer): void {
-    const stream = this.#stream
-    if (stream === null) return
-    stream.off('data', this.#onData)
-    for (const listener of this.#parserListeners) stream.on('data', listener)
-    for (const listener of this.#parserListeners) listener(data)
-  }
-
-  handleCommandComplete(message: { text: string }): void {
+  override handleCommandComplete(message: { text: string }): void {
     this.#rowsReported = Number(/^COPY (\d+)/.exec(message.text)?.[1] ?? Number.NaN)
   }
 
-  handleReadyForQuery(): void {
+  override handleReadyForQuery(): void {
     this.#flush(0)
     this.#finished = true
     if (this.#error === null && (this.#rowsReported !== this.#rowsSent || !this.#trailerSeen))
@@ -172,7 +150,7 @@ export class CopyOut implements Submittable, AsyncIterable<BytesChunk> {
     this.#signal()
   }
 
-  handleError(error: unknown): void {
+  override handleError(error: unknown): void {
     this.#error ??= error
     this.#signal()
   }
@@ -187,7 +165,7 @@ export class CopyOut implements Submittable, AsyncIterable<BytesChunk> {
       if (this.#error !== null) throw this.#error
       const next = this.#ready.shift()
       if (next !== undefined) {
-        if (this.#ready.length < 2) this.#stream?.resume()
+        if (this.#ready.length < 2) this.stream?.resume()
         yield next.chunk
         if (next.buffer.length === this.#chunkBytes) this.#free.push(next.buffer)
       } else if (this.#finished) return
@@ -199,10 +177,4 @@ export class CopyOut implements Submittable, AsyncIterable<BytesChunk> {
   }
 
   // The rest of what pg calls on a query; COPY sends none of these.
-  handleRowDescription(): void {}
-  handleDataRow(): void {}
-  handlePortalSuspended(): void {}
-  handleEmptyQuery(): void {}
-  handleCopyInResponse(): void {}
-  handleCopyData(): void {}
 }

@@ -2,16 +2,14 @@
 // how far they are safe. The socket is read no further while a full chunk waits; the server is still told that somebody is there.
 // States: starting → streaming → ended (by an error, or closed).
 
-import type { Socket } from 'node:net'
-import type { Connection, Submittable } from 'pg'
+import type { Connection } from 'pg'
 import { ChangesChunk, type Mark } from '../../core/changes-chunk.ts'
 import { LoadError } from '../../core/errors.ts'
 import { PgoutputDecoder, type Relation, type RelationTarget } from '../../formats/pgoutput.ts'
 import { logError } from './errors.ts'
 import { printLsn } from './lsn.ts'
 import type { Session } from './session.ts'
-
-type Listener = (data: Buffer) => void
+import { SocketQuery } from './socket-query.ts'
 
 const COPY_DATA = 0x64
 const COPY_DONE = 0x63
@@ -48,14 +46,15 @@ export interface StreamedChunk {
   readonly transactions: number
 }
 
-export class ReplicationStream implements Submittable {
+export class ReplicationStream extends SocketQuery {
+  protected readonly sql: string
   readonly #session: Session
   readonly #options: StreamOptions
   readonly #decoder: PgoutputDecoder
-  #stream: Socket | null = null
-  #parserListeners: Listener[] = []
-  /** The beginning of a message whose rest has not come. */
-  #rest: Buffer = Buffer.alloc(0)
+  /** The beginning of a message whose rest has not come, and of how many bytes it needs to be. */
+  #rest: Buffer[] = []
+  #restBytes = 0
+  #restNeeds = 0
   #chunk = new ChangesChunk()
   #spare: ChangesChunk | null = new ChangesChunk()
   /** After the last whole transaction of the chunk. */
@@ -78,6 +77,11 @@ export class ReplicationStream implements Submittable {
   readonly #started = Promise.withResolvers<void>()
 
   constructor(session: Session, options: StreamOptions) {
+    super()
+    const { slot, publication, from, binary } = options
+    const quoted = (name: string): string => name.replaceAll("'", "''").replaceAll('"', '""')
+    const settings = [`proto_version '1'`, `publication_names '"${quoted(publication)}"'`, ...(binary ? [`binary 'true'`] : [])]
+    this.sql = `START_REPLICATION SLOT "${quoted(slot)}" LOGICAL ${printLsn(from)} (${settings.join(', ')})`
     this.#session = session
     this.#options = options
     this.#sent = options.from
@@ -123,27 +127,24 @@ export class ReplicationStream implements Submittable {
     return this.#started.promise
   }
 
-  submit(connection: Connection): void {
-    const { slot, publication, from, binary } = this.#options
-    const quoted = (name: string): string => name.replaceAll("'", "''").replaceAll('"', '""')
-    const options = [`proto_version '1'`, `publication_names '"${quoted(publication)}"'`, ...(binary ? [`binary 'true'`] : [])]
-    const stream = (connection as unknown as { stream: Socket }).stream
-    this.#stream = stream
-    this.#parserListeners = stream.listeners('data') as Listener[]
-    stream.removeAllListeners('data')
-    stream.on('data', this.#onData)
-    stream.once('close', this.#onClose)
-    const statement = `START_REPLICATION SLOT "${quoted(slot)}" LOGICAL ${printLsn(from)} (${options.join(', ')})`
-    ;(connection as unknown as { query(sql: string): void }).query(statement)
+  override submit(connection: Connection): void {
+    super.submit(connection)
+    this.stream?.once('close', this.#onClose)
   }
 
   readonly #onClose = (): void => {
     this.#fail(new LoadError('connection-lost', `The connection to ${this.#session.what} broke while its log was read.`))
   }
 
-  readonly #onData = (data: Buffer): void => {
+  protected readonly onData = (data: Buffer): void => {
+    this.#restBytes += data.length
+    if (this.#rest.length > 0) {
+      this.#rest.push(data)
+      // A value may have hundreds of megabytes: it is put together once.
+      if (this.#restBytes < this.#restNeeds) return
+    }
     try {
-      this.#take(this.#rest.length === 0 ? data : Buffer.concat([this.#rest, data]))
+      this.#take(this.#rest.length === 0 ? data : Buffer.concat(this.#rest))
     } catch (error) {
       this.#fail(error)
       this.#session.destroy()
@@ -152,23 +153,28 @@ export class ReplicationStream implements Submittable {
 
   #take(data: Buffer): void {
     let at = 0
+    let needs = 5
     while (data.length - at >= 5) {
       const kind = data[at]
       const size = data.readInt32BE(at + 1)
       if (size < 4) throw new LoadError('log-corrupted', 'The source sent a message of impossible length.')
       const end = at + 1 + size
       if (kind === ERROR_RESPONSE || kind === COPY_DONE) {
-        this.#handBack(data.subarray(at))
+        this.handBack(data.subarray(at))
         return
       }
+      needs = end - at
       if (end > data.length) break
       if (kind === COPY_DATA) this.#copyData(data, at + 5, end)
       else if (kind === COPY_BOTH_RESPONSE) this.#begin()
-      else for (const listener of this.#parserListeners) listener(data.subarray(at, end))
+      else this.toParser(data.subarray(at, end))
       at = end
+      needs = 5
     }
-    this.#rest = at === data.length ? EMPTY : Buffer.from(data.subarray(at))
-    if (this.#chunk.size > this.#options.chunkBytes) this.#stream?.pause()
+    this.#rest = at === data.length ? [] : [Buffer.from(data.subarray(at))]
+    this.#restBytes = data.length - at
+    this.#restNeeds = needs
+    if (this.#chunk.size > this.#options.chunkBytes) this.stream?.pause()
     if (this.#whole.count > 0 || this.#chunk.size > this.#options.chunkBytes) this.#signal()
   }
 
@@ -246,7 +252,7 @@ export class ReplicationStream implements Submittable {
     this.#whole = { count: 0, cells: 0, used: 0 }
     this.#transactions = 0
     this.#committed = null
-    if (this.#chunk.size <= this.#options.chunkBytes) this.#stream?.resume()
+    if (this.#chunk.size <= this.#options.chunkBytes) this.stream?.resume()
     return chunk
   }
 
@@ -284,7 +290,7 @@ export class ReplicationStream implements Submittable {
   }
 
   #tell(answer: boolean): void {
-    const stream = this.#stream
+    const { stream } = this
     if (stream === null || stream.destroyed || this.#ended) return
     const message = Buffer.allocUnsafe(39)
     message[0] = COPY_DATA
@@ -296,14 +302,6 @@ export class ReplicationStream implements Submittable {
     message.writeBigUInt64BE(BigInt(Date.now()) * 1000n - EPOCH_MICROS, 30)
     message[38] = answer ? 1 : 0
     stream.write(message)
-  }
-
-  #handBack(data: Buffer): void {
-    const stream = this.#stream
-    if (stream === null) return
-    stream.off('data', this.#onData)
-    for (const listener of this.#parserListeners) stream.on('data', listener)
-    for (const listener of this.#parserListeners) listener(data)
   }
 
   #fail(error: unknown): void {
@@ -320,27 +318,18 @@ export class ReplicationStream implements Submittable {
     this.#ended = true
     this.#error ??= new LoadError('stopped', 'The log is no longer read.')
     if (this.#timer !== null) clearInterval(this.#timer)
-    this.#stream?.off('close', this.#onClose)
-    this.#stream?.end()
+    this.stream?.off('close', this.#onClose)
+    this.stream?.end()
     this.#session.destroy()
   }
 
-  handleError(error: unknown): void {
+  override handleError(error: unknown): void {
     this.#fail(logError(error, this.#session.what))
   }
 
-  handleCommandComplete(): void {
+  override handleCommandComplete(): void {
     this.#fail(new LoadError('connection-lost', `${this.#session.what} ended the stream of its log.`))
   }
-
-  handleReadyForQuery(): void {}
-  handleRowDescription(): void {}
-  handleDataRow(): void {}
-  handlePortalSuspended(): void {}
-  handleEmptyQuery(): void {}
-  handleCopyInResponse(): void {}
-  handleCopyData(): void {}
 }
 
-const EMPTY = Buffer.alloc(0)
 const NO_CHANGES = new ChangesChunk()
