@@ -1,7 +1,6 @@
 // The copy of tables in one moment of the source, from which its log goes on.
 
 import type { LogBeginning, LogObservation } from '../contract/log.ts'
-import type { Target } from '../contract/target.ts'
 import { marked } from '../core/change-marks.ts'
 import type { Load } from '../core/load.ts'
 import { type CdcPipeline, logFingerprint, targetTables } from '../core/pipeline.ts'
@@ -13,6 +12,7 @@ import { printTableName, type Table, type TableName } from '../core/table.ts'
 import { commitUnlessStopped, copyChunks, stopIfAsked } from './copy-chunks.ts'
 import { logOf } from './log-of.ts'
 import type { Machinery } from './machinery.ts'
+import { moveState, NO_LOAD } from './move-state.ts'
 import { isFollowed, observeBeginning } from './observe-changes.ts'
 import { creditCommit, type Progress } from './progress.ts'
 
@@ -35,7 +35,7 @@ export async function copyIfNew(pipeline: CdcPipeline, machinery: Machinery, fre
     fingerprint: logFingerprint(pipeline, seen),
     unswept: 0,
   }
-  await moveState(target, state, begun, machinery.runId, seen.tables[0] as Table)
+  await moveState(target, state, begun, { runId: machinery.runId, cause: 'run', table: seen.tables[0] as Table })
   const beginning = await log.begin(pipeline, seen)
   try {
     reach('log-begun')
@@ -85,33 +85,6 @@ function afterCopy(now: Position, left: readonly string[], end: Position): Posit
   return now
 }
 
-/** Moves the state on without any rows. Throws `state-conflict`. */
-export async function moveState(target: Target, from: State | null, to: State, runId: string, table: Table): Promise<void> {
-  const stage = await target.begin({ ...NO_LOAD, pipeline: to.pipeline, runId, table, fingerprint: to.fingerprint })
-  try {
-    await stage.commit({ kind: 'state', from, to }, 0)
-  } catch (error) {
-    await stage.abort()
-    throw error
-  }
-}
-
-const NO_LOAD: Omit<Load, 'pipeline' | 'runId' | 'table' | 'fingerprint'> = {
-  cause: 'run',
-  strategy: 'append',
-  format: 'columns',
-  creates: false,
-  changes: [],
-  columns: [],
-  key: [],
-  keyGuaranteed: false,
-  filling: null,
-  newestBy: null,
-  replaces: null,
-  rescuedBelow: null,
-  partition: null,
-}
-
 async function tableLoad(
   pipeline: CdcPipeline,
   source: Table,
@@ -125,6 +98,7 @@ async function tableLoad(
     ...NO_LOAD,
     pipeline: pipeline.name,
     runId,
+    cause: 'run',
     strategy: 'replace',
     format: commonFormat(formats, target.formats),
     table: schema.table,

@@ -12,10 +12,11 @@ import { type CdcPipeline, logFingerprint, targetTables } from '../core/pipeline
 import type { Position } from '../core/position.ts'
 import { planSchema, type SchemaChange } from '../core/schema-change.ts'
 import { columnNamed, printTableName, type Table } from '../core/table.ts'
-import { copyIfNew, copyTables, moveState } from './copy-tables.ts'
+import { copyIfNew, copyTables } from './copy-tables.ts'
 import { Follower } from './follower.ts'
 import { logOf } from './log-of.ts'
 import type { Machinery } from './machinery.ts'
+import { moveState } from './move-state.ts'
 import { type FollowedState, isFollowed, observeFollowing, tablesNamed } from './observe-changes.ts'
 import { type Progress, withRetries } from './progress.ts'
 
@@ -53,7 +54,16 @@ async function noteTablesToCopy(pipeline: CdcPipeline, machinery: Machinery, ask
   const fingerprint = logFingerprint(pipeline, seen)
   if (copying.length === (state.position.copying?.length ?? 0) && fingerprint === state.fingerprint) return
   const position: Position = { kind: 'log', at: state.position.at, ...(copying.length === 0 ? {} : { copying }) }
-  await moveState(target, state, { ...state, position, epoch: state.epoch + 1n, fingerprint }, machinery.runId, seen.tables[0] as Table)
+  await moveState(
+    target,
+    state,
+    { ...state, position, epoch: state.epoch + 1n, fingerprint },
+    {
+      runId: machinery.runId,
+      cause: 'run',
+      table: seen.tables[0] as Table,
+    },
+  )
 }
 
 /**

@@ -29,6 +29,7 @@ import type { HistoryRow, State, StateRow } from '../core/state.ts'
 import type { Table } from '../core/table.ts'
 import { logOf } from '../engine/log-of.ts'
 import { DEFAULT_SETTINGS, type Settings } from '../engine/machinery.ts'
+import { moveState } from '../engine/move-state.ts'
 import { partitionsOf } from '../engine/observe-partitions.ts'
 import { runPipeline } from '../engine/run.ts'
 import { checkPipeline } from './check-pipeline.ts'
@@ -240,31 +241,7 @@ export class OpenProject {
       fingerprint: fingerprint(resolved, selected),
       unswept: 0,
     }
-    const stage = await target.begin({
-      pipeline: pipeline.name,
-      runId: randomUUID(),
-      cause,
-      strategy: 'append',
-      format: 'columns',
-      table: targetTable,
-      creates: false,
-      changes: [],
-      columns: selected.columns,
-      key: [],
-      keyGuaranteed: false,
-      filling: null,
-      newestBy: null,
-      replaces: null,
-      rescuedBelow: null,
-      partition: null,
-      fingerprint: to.fingerprint,
-    })
-    try {
-      await stage.commit({ kind: 'state', from, to }, 0)
-    } catch (error) {
-      await stage.abort()
-      throw error
-    }
+    await moveState(target, from, to, { runId: randomUUID(), cause, table: targetTable })
     return { from, to }
   }
 
