@@ -15,6 +15,7 @@ import type { Settlement } from '../../src/core/settlement.ts'
 import type { Slice } from '../../src/core/slice.ts'
 import type { State } from '../../src/core/state.ts'
 import type { Table } from '../../src/core/table.ts'
+import { but } from './but.ts'
 import type { Bug } from './history.ts'
 import type { Family } from './scenario.ts'
 
@@ -57,14 +58,12 @@ function bentCommit(
   return (target, act) =>
     bentTarget(target, async (load) => {
       const stage = await target.begin(load)
-      return {
-        write: (chunk) => stage.write(chunk),
-        abort: () => stage.abort(),
+      return but(stage, {
         commit: (settlement, read) => {
           const { from, to } = stateOf(settlement)
           return commit(stage, target, load, act, from, to, read)
         },
-      }
+      })
     })
 }
 
@@ -74,19 +73,7 @@ function stateOf(settlement: Settlement): { readonly from: State | null; readonl
 }
 
 function bentTarget(target: MemoryTarget, begin: Target['begin']): Target {
-  return {
-    formats: target.formats,
-    strategies: target.strategies,
-    atomic: true,
-    types: target.types,
-    begin,
-    describe: (table) => target.describe(table),
-    readState: (pipeline) => target.readState(pipeline),
-    readHistory: (pipeline, limit) => target.readHistory(pipeline, limit),
-    noteQuietRun: (state) => target.noteQuietRun(state),
-    forget: (pipeline) => target.forget(pipeline),
-    close: () => target.close(),
-  }
+  return but<Target>(target, { begin })
 }
 
 class SnapshotFirst extends MemorySource {
@@ -235,9 +222,7 @@ export const TARGET_BUGS: readonly SeededBug[] = [
     target: (target, act) =>
       bentTarget(target, async (load) => {
         const stage = await target.begin({ ...load, changes: [] })
-        return {
-          write: (chunk) => stage.write(chunk),
-          abort: () => stage.abort(),
+        return but(stage, {
           commit: async (settlement, read) => {
             const { from, to } = stateOf(settlement)
             const early = await target.begin({ ...load, strategy: 'append', replaces: null })
@@ -246,7 +231,7 @@ export const TARGET_BUGS: readonly SeededBug[] = [
             if (to.epoch % 3n === 0n) throw new LoadError('connection-lost', 'The connection broke between position and rows.')
             return stage.commit({ kind: 'state', from: to, to }, read)
           },
-        }
+        })
       }),
   },
   {

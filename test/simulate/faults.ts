@@ -3,6 +3,7 @@
 import type { Source } from '../../src/contract/source.ts'
 import type { Stage, Target } from '../../src/contract/target.ts'
 import { LoadError } from '../../src/core/errors.ts'
+import { but } from './but.ts'
 
 export interface Faults {
   /** Awaited before everything that the run does outside of itself. */
@@ -16,8 +17,7 @@ export interface Faults {
 export class CrashError extends Error {}
 
 export function troubledSource(source: Source, { turn }: Faults): Source {
-  return {
-    formats: source.formats,
+  return but(source, {
     describe: async (pipeline) => {
       await turn()
       return source.describe(pipeline)
@@ -26,7 +26,6 @@ export function troubledSource(source: Source, { turn }: Faults): Source {
       await turn()
       return source.head(...asked)
     },
-    divide: async (pipeline, table, slice, targetRows) => (await source.divide?.(pipeline, table, slice, targetRows)) ?? [slice],
     read: async function* (...asked) {
       await turn()
       for await (const chunk of source.read(...asked)) {
@@ -34,36 +33,22 @@ export function troubledSource(source: Source, { turn }: Faults): Source {
         await turn()
       }
     },
-    positionAt: (...asked) => source.positionAt(...asked),
-    isAfter: (...asked) => source.isAfter(...asked),
-    close: () => source.close(),
-  }
+  })
 }
 
 /** Keeps the traits of the target; every commit may be lost, or its answer. */
 export function troubledTarget(target: Target, faults: Faults): Target {
-  return {
-    formats: target.formats,
-    strategies: target.strategies,
-    atomic: target.atomic,
-    types: target.types,
-    describe: (table) => target.describe(table),
+  return but(target, {
     readState: async (pipeline) => {
       await faults.turn()
       return target.readState(pipeline)
     },
-    readHistory: (pipeline, limit) => target.readHistory(pipeline, limit),
-    noteQuietRun: (state) => target.noteQuietRun(state),
-    forget: (pipeline) => target.forget(pipeline),
     begin: async (load) => troubledStage(await target.begin(load), faults),
-    close: () => target.close(),
-  }
+  })
 }
 
 function troubledStage(stage: Stage, { turn, frozen, loseAnswer }: Faults): Stage {
-  return {
-    write: (chunk) => stage.write(chunk),
-    abort: () => stage.abort(),
+  return but(stage, {
     commit: async (settlement, rowsRead) => {
       await frozen
       await turn()
@@ -74,5 +59,5 @@ function troubledStage(stage: Stage, { turn, frozen, loseAnswer }: Faults): Stag
       if (lost === 'after') throw new LoadError('connection-lost', 'The answer to COMMIT was lost.')
       return rows
     },
-  }
+  })
 }

@@ -6,14 +6,13 @@ import { MemorySource } from '../../src/connectors/memory/source.ts'
 import type { LedgerEntry } from '../../src/connectors/memory/state-store.ts'
 import type { MemoryTarget } from '../../src/connectors/memory/target.ts'
 import type { PartitionedTable, PartitionReader, Source } from '../../src/contract/source.ts'
-import type { PartitionTarget, PartitionWriter, Stage } from '../../src/contract/target.ts'
+import type { PartitionTarget, PartitionWriter, Stage, Target } from '../../src/contract/target.ts'
 import { LoadError } from '../../src/core/errors.ts'
 import { invariant } from '../../src/core/invariant.ts'
 import type { Load } from '../../src/core/load.ts'
 import type { Partition } from '../../src/core/partition.ts'
-import type { ResolvedPartitions } from '../../src/core/pipeline.ts'
 import type { Settlement } from '../../src/core/settlement.ts'
-import type { Table } from '../../src/core/table.ts'
+import { but } from './but.ts'
 import type { PartitionBug } from './partition-history.ts'
 
 type Opened = Parameters<NonNullable<Source['openPartitions']>>
@@ -23,9 +22,11 @@ function bentTable(
   bend: (table: PartitionedTable, source: MemorySource, opened: Opened) => Partial<PartitionedTable>,
 ): NonNullable<PartitionBug['source']> {
   return (source) =>
-    asSource(source, async (...opened) => {
-      const table = await source.openPartitions(...opened)
-      return { ...asTable(table), ...bend(table, source, opened) }
+    but<Source>(source, {
+      openPartitions: async (...opened) => {
+        const table = await source.openPartitions(...opened)
+        return but(table, bend(table, source, opened))
+      },
     })
 }
 
@@ -35,74 +36,16 @@ function bentReader(
   return bentTable((table, source, opened) => ({
     openReader: async () => {
       const reader = await table.openReader()
-      return { ...asReader(reader), ...bend(reader, source, opened) }
+      return but(reader, bend(reader, source, opened))
     },
   }))
-}
-
-function asSource(source: MemorySource, openPartitions: NonNullable<Source['openPartitions']>): Source {
-  return {
-    formats: source.formats,
-    describe: (pipeline) => source.describe(pipeline),
-    head: (...asked) => source.head(...asked),
-    read: (...asked) => source.read(...asked),
-    positionAt: (...asked) => source.positionAt(...asked),
-    isAfter: (...asked) => source.isAfter(...asked),
-    openPartitions,
-    close: () => source.close(),
-  }
-}
-
-function asTable(table: PartitionedTable): PartitionedTable {
-  return {
-    partitions: (...asked) => table.partitions(...asked),
-    checksums: (...asked) => table.checksums(...asked),
-    openReader: () => table.openReader(),
-    close: () => table.close(),
-  }
-}
-
-function asReader(reader: PartitionReader): PartitionReader {
-  return {
-    begin: () => reader.begin(),
-    checksum: (...asked) => reader.checksum(...asked),
-    read: (...asked) => reader.read(...asked),
-    end: () => reader.end(),
-    close: () => reader.close(),
-  }
 }
 
 /** A target whose ledger is bent. */
 function bentLedger(
   bend: (ledger: PartitionTarget, target: MemoryTarget) => Partial<PartitionTarget>,
 ): NonNullable<PartitionBug['target']> {
-  return (target) => {
-    const inner = target.partitions
-    const partitions: PartitionTarget = {
-      readLedger: (...asked) => inner.readLedger(...asked),
-      summarize: (pipeline) => inner.summarize(pipeline),
-      prepare: (preparation) => inner.prepare(preparation),
-      openWriter: () => inner.openWriter(),
-      renew: (...asked) => inner.renew(...asked),
-      finish: (ending) => inner.finish(ending),
-      close: () => inner.close(),
-      ...bend(inner, target),
-    }
-    return {
-      formats: target.formats,
-      strategies: target.strategies,
-      atomic: target.atomic,
-      types: target.types,
-      describe: (table) => target.describe(table),
-      readState: (pipeline) => target.readState(pipeline),
-      readHistory: (pipeline, limit) => target.readHistory(pipeline, limit),
-      noteQuietRun: (state) => target.noteQuietRun(state),
-      forget: (pipeline) => target.forget(pipeline),
-      begin: (load) => target.begin(load),
-      partitions,
-      close: () => target.close(),
-    }
-  }
+  return (target) => but<Target>(target, { partitions: but<PartitionTarget>(target.partitions, bend(target.partitions, target)) })
 }
 
 function bentWriter(
@@ -111,14 +54,7 @@ function bentWriter(
   return bentLedger((ledger, target) => ({
     openWriter: async () => {
       const writer = await ledger.openWriter()
-      return {
-        claim: (...asked) => writer.claim(...asked),
-        begin: (load) => writer.begin(load),
-        confirm: (...asked) => writer.confirm(...asked),
-        giveUp: (...asked) => writer.giveUp(...asked),
-        close: () => writer.close(),
-        ...bend(writer, target),
-      }
+      return but(writer, bend(writer, target))
     },
   }))
 }
@@ -138,14 +74,12 @@ function bentCommit(
     bentWriter((writer) => ({
       begin: async (load) => {
         const stage = await writer.begin(load)
-        return {
-          write: (chunk) => stage.write(chunk),
-          abort: () => stage.abort(),
+        return but(stage, {
           commit: (settlement, read) => {
             invariant(settlement.kind === 'partition', 'a partition is settled')
             return commit(stage, settlement, read, target, act)
           },
-        }
+        })
       },
     }))(target, act)
 }
@@ -197,9 +131,9 @@ export const PARTITION_SOURCE_BUGS: readonly PartitionBug[] = [
     name: 'every reader of a run has a snapshot of its own',
     from: 35,
     source: (source) =>
-      asSource(source, (pipeline: ResolvedPartitions, table: Table, options) =>
-        source.openPartitions(pipeline, table, { ...options, shared: false }),
-      ),
+      but<Source>(source, {
+        openPartitions: (pipeline, table, options) => source.openPartitions(pipeline, table, { ...options, shared: false }),
+      }),
   },
   {
     name: 'the checksum is of another snapshot than the rows',

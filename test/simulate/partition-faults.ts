@@ -4,6 +4,7 @@
 import type { PartitionedTable, PartitionReader, Source } from '../../src/contract/source.ts'
 import type { PartitionTarget, PartitionWriter, Stage, Target } from '../../src/contract/target.ts'
 import { LoadError } from '../../src/core/errors.ts'
+import { but } from './but.ts'
 import { CrashError } from './faults.ts'
 
 export interface ProcessFaults {
@@ -60,32 +61,26 @@ export function partitionSource(source: Source, process: Process): Source {
     await process.pass()
     return work()
   }
-  const reader = (inner: PartitionReader): PartitionReader => ({
-    begin: () => passed(() => inner.begin()),
-    checksum: (...asked) => passed(() => inner.checksum(...asked)),
-    read: async function* (...asked) {
-      await process.pass()
-      for await (const chunk of inner.read(...asked)) {
-        yield chunk
+  const reader = (inner: PartitionReader): PartitionReader =>
+    but(inner, {
+      begin: () => passed(() => inner.begin()),
+      checksum: (...asked) => passed(() => inner.checksum(...asked)),
+      read: async function* (...asked) {
         await process.pass()
-      }
-    },
-    end: () => inner.end(),
-    close: () => inner.close(),
-  })
-  const table = (inner: PartitionedTable): PartitionedTable => ({
-    partitions: (...asked) => passed(() => inner.partitions(...asked)),
-    checksums: (...asked) => passed(() => inner.checksums(...asked)),
-    openReader: async () => reader(await passed(() => inner.openReader())),
-    close: () => inner.close(),
-  })
-  return {
-    formats: source.formats,
+        for await (const chunk of inner.read(...asked)) {
+          yield chunk
+          await process.pass()
+        }
+      },
+    })
+  const table = (inner: PartitionedTable): PartitionedTable =>
+    but(inner, {
+      partitions: (...asked) => passed(() => inner.partitions(...asked)),
+      checksums: (...asked) => passed(() => inner.checksums(...asked)),
+      openReader: async () => reader(await passed(() => inner.openReader())),
+    })
+  return but(source, {
     describe: (pipeline) => passed(() => source.describe(pipeline)),
-    head: (...asked) => source.head(...asked),
-    read: (...asked) => source.read(...asked),
-    positionAt: (...asked) => source.positionAt(...asked),
-    isAfter: (...asked) => source.isAfter(...asked),
     openPartitions: async (...asked) =>
       table(
         await passed(() => {
@@ -93,51 +88,38 @@ export function partitionSource(source: Source, process: Process): Source {
           return source.openPartitions(...asked)
         }),
       ),
-    close: () => source.close(),
-  }
+  })
 }
 
 export function partitionTarget(target: Target, process: Process): Target {
   const { partitions } = target
   if (partitions === undefined) throw new Error('memory has partitions')
-  return {
-    formats: target.formats,
-    strategies: target.strategies,
-    atomic: target.atomic,
-    types: target.types,
-    describe: (table) => target.describe(table),
+  return but(target, {
     readState: async (pipeline) => {
       await process.pass()
       return target.readState(pipeline)
     },
-    readHistory: (pipeline, limit) => target.readHistory(pipeline, limit),
-    noteQuietRun: (state) => target.noteQuietRun(state),
-    forget: (pipeline) => target.forget(pipeline),
-    begin: (load) => target.begin(load),
     partitions: troubledPartitions(partitions, process),
-    close: () => target.close(),
-  }
+  })
 }
 
 function troubledPartitions(inner: PartitionTarget, process: Process): PartitionTarget {
-  return {
+  return but(inner, {
     readLedger: async (...asked) => {
       await process.pass()
       return inner.readLedger(...asked)
     },
-    summarize: (pipeline) => inner.summarize(pipeline),
     prepare: (preparation) => process.write(() => inner.prepare(preparation)),
     openWriter: async () => troubledWriter(await inner.openWriter(), process),
     renew: async (...asked) => {
       if (!process.isDead && !process.isFrozen) await inner.renew(...asked)
     },
     finish: (ending) => process.write(() => inner.finish(ending)),
-    close: () => inner.close(),
-  }
+  })
 }
 
 function troubledWriter(inner: PartitionWriter, process: Process): PartitionWriter {
-  return {
+  return but(inner, {
     claim: (...asked) => process.write(() => inner.claim(...asked)),
     begin: async (load) => {
       await process.pass()
@@ -145,17 +127,15 @@ function troubledWriter(inner: PartitionWriter, process: Process): PartitionWrit
     },
     confirm: (...asked) => process.write(() => inner.confirm(...asked)),
     giveUp: (...asked) => process.write(() => inner.giveUp(...asked)),
-    close: () => inner.close(),
-  }
+  })
 }
 
 function troubledStage(inner: Stage, process: Process): Stage {
-  return {
+  return but(inner, {
     write: async (chunk) => {
       await process.pass()
       await inner.write(chunk)
     },
     commit: (...asked) => process.write(() => inner.commit(...asked)),
-    abort: () => inner.abort(),
-  }
+  })
 }
