@@ -15,14 +15,15 @@ export async function status(console: Console, names: readonly string[]): Promis
   for (const pipeline of await project.pipelines(names)) {
     const state = await project.state(pipeline.name)
     const lag = lagSeconds(state)
-    const partitions = pipeline.pattern === 'partition' ? await project.partitionSummary(pipeline.name) : null
+    const isInPieces = pipeline.pattern === 'watermark' && state?.position.kind === 'snapshot'
+    const partitions = pipeline.pattern === 'partition' || isInPieces ? await project.partitionSummary(pipeline.name) : null
     const kept = await project.logStatus(pipeline.name)
     const log =
       kept === null ? null : { state: kept.state, active: kept.active, retained_bytes: kept.retainedBytes, lag_bytes: kept.lagBytes }
     rows.push(statusJson(pipeline.name, pipeline.pattern, state, lag, partitions, log))
     lines.push([
       pipeline.name,
-      partitions === null ? (positionText(state) ?? '-') : partitionsText(partitions),
+      partitions === null ? (positionText(state) ?? '-') : partitionsText(partitions, isInPieces ? 'pieces' : 'partitions'),
       lag !== null ? durationText(lag) : log?.lag_bytes == null ? (log?.state ?? '-') : bytesText(log.lag_bytes),
       state?.lastRunAt?.slice(0, 19) ?? '-',
       state?.recordsProcessed == null ? '-' : grouped(Number(state.recordsProcessed)),
@@ -37,9 +38,9 @@ function positionText(state: StateRow | null): string | null {
   return state?.position.kind === 'log' ? state.position.at : watermarkOf(state?.position ?? null)
 }
 
-function partitionsText({ total, committed, running, failed }: LedgerSummary): string {
+function partitionsText({ total, committed, running, failed }: LedgerSummary, what: string): string {
   const rest = [running > 0 ? `${running} running` : '', failed > 0 ? `${failed} failed` : ''].filter((text) => text !== '')
-  return [`${grouped(committed)} of ${grouped(total)} partitions`, ...rest].join(', ')
+  return [`${grouped(committed)} of ${grouped(total)} ${what}`, ...rest].join(', ')
 }
 
 /** Seconds between the watermark and now by this machine's clock: to look at, never to load by. */

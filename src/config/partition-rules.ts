@@ -11,6 +11,11 @@ export function checkPartitionRules(raw: Fields, context: RuleContext): void {
   const partition = mapIn(raw, 'partition')
   checkTableRules(raw, { role: 'partition column', column: partition?.['by'] }, context)
   if (partition !== null) checkPartition(partition, context)
+  if (raw['write'] === 'append' && partition?.['nulls'] === 'include')
+    report(
+      ['partition', 'nulls'],
+      'is a partition that is never over, and so could never be appended for good; use write: overwrite-partition',
+    )
   if (raw['allow_shrink'] === true && raw['max_shrink'] !== undefined)
     report(['max_shrink'], 'has no meaning beside allow_shrink: true; keep one of them', 'key')
   const write = raw['write'] ?? 'overwrite-partition'

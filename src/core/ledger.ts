@@ -1,6 +1,9 @@
 // The ledger of a pipeline's partitions: what `pipeline_partitions` holds. States: planned → running → committed, or failed;
 // a reload makes it planned again. `attempt` is the fence: whoever holds an older one can't commit any more.
 
+import { LoadError } from './errors.ts'
+import type { State } from './state.ts'
+
 export type PartitionStatus = 'planned' | 'running' | 'committed' | 'failed'
 
 export interface LedgerRow {
@@ -47,6 +50,13 @@ export const LEASE_SECONDS = 10
 export const RENEW_SECONDS = 3
 
 const WHOLE = /^-?\d+$/
+
+/** What a run saw belongs to another load by now, or to none: throws `try-again`, so that it looks again. */
+export function refuseAnotherLoad(seen: State | null, now: State | null, pipeline: string): void {
+  const [a, b] = [seen?.position ?? null, now?.position ?? null]
+  const isSame = a?.kind === b?.kind && !(a?.kind === 'snapshot' && b?.kind === 'snapshot' && a.at !== b.at)
+  if (!isSame) throw new LoadError('try-again', `Another run of pipeline ${pipeline} prepared its partitions at the same time.`)
+}
 
 /** In the order of their bounds: numbers as numbers, everything else as text, NULL last. */
 export function inOrder(rows: readonly LedgerRow[]): readonly LedgerRow[] {

@@ -8,7 +8,7 @@ import type { Load } from './load.ts'
 import { type Partition, type PartitionBy, type SeenPartition, storedPartition } from './partition.ts'
 import type { ReplaceBy, ResolvedPartitions } from './pipeline.ts'
 import { commonFormat, loadedColumns } from './plan.ts'
-import { tableInMaking } from './position.ts'
+import { isRefreshing, tableInMaking } from './position.ts'
 import { planSchema, type SchemaChange, type TypeRules } from './schema-change.ts'
 import type { Cause, State } from './state.ts'
 import { columnNamed, printTableName, type Table } from './table.ts'
@@ -83,6 +83,8 @@ export interface PartitionPlan {
   readonly workers: number
   readonly consistency: 'run' | 'partition'
   readonly forget: boolean
+  /** A full refresh, or the rest of one: rows of no partition go when all are in. */
+  readonly refreshes: boolean
   readonly cause: Cause
   readonly estimatedRows: number | null
   readonly estimatedBytes: number | null
@@ -98,6 +100,7 @@ export function planPartitions(seen: PartitionObservation): PartitionPlan {
   refuseLossyColumn(pipeline, sourceTable, schema.table)
   const partitions = decide(seen)
   const loads = largestFirst(partitions.filter(({ action }) => action === 'load'))
+  const refreshes = request.fullRefresh || isRefreshing(state?.position ?? null)
   const cause: Cause = request.fullRefresh ? 'full-refresh' : isReload(request) || request.partitions.length > 0 ? 'reload' : 'run'
   return {
     kind: 'partitions',
@@ -123,13 +126,14 @@ export function planPartitions(seen: PartitionObservation): PartitionPlan {
       fingerprint: seen.fingerprint,
     },
     changes: loads.length === 0 && targetTable !== null ? [] : schema.changes,
-    makesTable: targetTable === null || (!request.fullRefresh && tableInMaking(state?.position ?? null) === targetTable.identity),
+    makesTable: targetTable === null || (!refreshes && tableInMaking(state?.position ?? null) === targetTable.identity),
     by: pipeline.by,
     maxShrink: pipeline.maxShrink,
     replaceBy: pipeline.replaceBy,
     workers: Math.max(1, Math.min(request.workers ?? pipeline.workers, loads.length)),
     consistency: pipeline.consistency,
     forget: request.fullRefresh,
+    refreshes,
     cause,
     estimatedRows: total(loads, ({ estimatedRows }) => estimatedRows),
     estimatedBytes: total(loads, ({ estimatedBytes }) => estimatedBytes),
@@ -325,7 +329,7 @@ export function partitionLoad(plan: PartitionPlan, one: PlannedPartition, runId:
       absent: never && plan.makesTable,
       byKey: false,
       // A full refresh is asked for by someone who knows that rows are gone.
-      maxShrink: plan.cause === 'full-refresh' ? null : plan.maxShrink,
+      maxShrink: plan.refreshes ? null : plan.maxShrink,
       replaceBy: plan.replaceBy,
     },
   }

@@ -134,6 +134,12 @@ export function resolvePartitions(pipeline: PartitionPipeline, source: Table): R
       `Pipeline ${pipeline.name} would append partitions that are loaded again, and so double their rows.`,
       { hint: 'Use `write: overwrite-partition`, or `lookback: 0` and `detect: none`.' },
     )
+  if (write === 'append' && pipeline.by.nulls === 'include')
+    throw new LoadError(
+      'strategy-unsupported',
+      `Pipeline ${pipeline.name} would append the rows without a value in "${pipeline.by.column}" as a partition, which is never over: it could not be appended for good.`,
+      { hint: 'Use `nulls: exclude`, or `write: overwrite-partition`.' },
+    )
   if (write === 'append' && (pipeline.by.kind === 'list' || pipeline.by.kind === 'hash'))
     throw new LoadError(
       'strategy-unsupported',

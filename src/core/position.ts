@@ -24,8 +24,11 @@ export interface LogPosition {
 
 export type Position =
   | WatermarkPosition
-  /** The ledger holds the detail. `table`: the target table, by its identity, that the pipeline made and has not filled yet. */
-  | { readonly kind: 'partitions'; readonly table?: string }
+  /**
+   * The ledger holds the detail. `table`: the target table, by its identity, that the pipeline made and has not filled yet.
+   * `refreshing`: a full refresh is under way, and rows from before it may be of no partition any more.
+   */
+  | { readonly kind: 'partitions'; readonly table?: string; readonly refreshing?: true }
   /** A first load in pieces is under way. `at`: what the pieces read and where they lead, opaque outside of the engine. */
   | { readonly kind: 'snapshot'; readonly at: string; readonly done: readonly string[]; readonly table?: string }
   | LogPosition
@@ -52,7 +55,7 @@ export function parsePosition(text: string, pipeline: string): Position {
   const textual = (key: string): boolean => typeof value[key] === 'string'
   const known: Record<string, readonly string[]> = {
     watermark: ['kind', 'value', 'time', 'horizon', 'filling'],
-    partitions: ['kind', 'table'],
+    partitions: ['kind', 'table', 'refreshing'],
     snapshot: ['kind', 'at', 'done', 'table'],
     log: ['kind', 'at', 'copying'],
   }
@@ -65,6 +68,7 @@ export function parsePosition(text: string, pipeline: string): Position {
     if ('horizon' in value && !(textual('horizon') && /^\d+$/.test(value['horizon'] as string))) throw broken('has a broken horizon')
     if ('filling' in value && value['filling'] !== true) throw broken('has a broken mark')
   } else if ('table' in value && !textual('table')) throw broken('has a broken table')
+  else if ('refreshing' in value && value['refreshing'] !== true) throw broken('has a broken mark')
   else if (value['kind'] === 'log' && !textual('at')) throw broken('has no place in the log')
   else if ('copying' in value && !(Array.isArray(value['copying']) && value['copying'].every((name) => typeof name === 'string')))
     throw broken('has a broken list of tables')
@@ -79,6 +83,31 @@ export function watermarkOf(position: Position | null): string | null {
 /** The target table, by its identity, that the pipeline made and has not filled yet; null where there is none. */
 export function tableInMaking(position: Position | null): string | null {
   return position?.kind === 'partitions' || position?.kind === 'snapshot' ? (position.table ?? null) : null
+}
+
+/** Is a full refresh in partitions under way? */
+export function isRefreshing(position: Position | null): boolean {
+  return position?.kind === 'partitions' && position.refreshing === true
+}
+
+/**
+ * The position while partitions are on their way: `made` is the table that was just made for them, and `refresh` says that what stood
+ * there before is to give way.
+ */
+export function positionOnTheWay(first: Position, now: Position | null, made: string | null, refresh: boolean): Position {
+  if (first.kind !== 'partitions' && first.kind !== 'snapshot') return now ?? first
+  if (made !== null) return { ...first, table: made }
+  if (!refresh || first.kind !== 'partitions') return now ?? first
+  const table = tableInMaking(now)
+  return { ...first, ...(table === null ? {} : { table }), refreshing: true }
+}
+
+/**
+ * The position where a run of partitions or pieces ends with everything in. Another run may have finished a first load already, and
+ * moved on; or begun a full refresh, whose end only a run that knows of it can make (`refreshes`).
+ */
+export function positionAtEnd(now: Position, last: Position, refreshes: boolean): Position {
+  return now.kind === 'watermark' || (isRefreshing(now) && !refreshes) ? now : last
 }
 
 export function isFilling(position: Position | null): boolean {

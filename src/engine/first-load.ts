@@ -65,10 +65,11 @@ export async function observePieces(
     const known = ledger.map((row) => storedPartition(by, row.key, row.lower, row.upper))
     const observation: PartitionObservation = {
       pipeline: pieces,
-      // A piece that is in stays as it is: what changed in it since then comes by watermark.
+      // A piece that is in stays as it is, as what changed in it since then comes by watermark; unless rows collide in it.
       request: {
         ...ORDINARY_RUN,
-        retryOnly: true,
+        partitions: request.partitions,
+        retryOnly: request.partitions.length === 0,
         workers: request.workers,
         agreed: request.agreed,
         maxSlices: request.maxSlices,

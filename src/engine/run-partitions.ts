@@ -73,7 +73,7 @@ async function attemptOnce(look: Look, machinery: Machinery, request: RunRequest
     begin(progress, plan)
     emit({ kind: 'partitions-planned', pipeline, plan })
     reach('planned')
-    const unfinished = plan.makesTable && seen.state !== null
+    const unfinished = (plan.makesTable || plan.refreshes) && seen.state !== null
     if (plan.loads.length === 0 && plan.changes.length === 0 && !unfinished) return []
     const work = { plan, target: partitionsOf(target, pipeline), machinery }
     const state = await work.target.prepare({
@@ -148,7 +148,7 @@ async function finish(
     indexes: last.kind === 'partitions',
     key: plan.load.keyGuaranteed && keyed ? plan.load.key : [],
     complete,
-    keepOnly: plan.forget && complete ? plan.partitions.map(({ partition }) => partition) : null,
+    keepOnly: plan.refreshes && complete ? plan.partitions.map(({ partition }) => partition) : null,
     fingerprint: plan.load.fingerprint,
     last,
     read: progress.read,

@@ -232,6 +232,14 @@ export class OpenProject {
           hint: 'To begin at a value, write it as `start:` in the project file.',
         },
       )
+    if (from?.position.kind === 'snapshot')
+      throw new LoadError(
+        'bad-usage',
+        `The first load of pipeline ${pipeline.name} in pieces is not over: its watermark comes with the last one.`,
+        {
+          hint: `Run \`tidemark run ${pipeline.name}\` to finish it.`,
+        },
+      )
     const position = await source.positionAt(resolved, table, value)
     if (cause === 'rewind') refuseForward(name, value, from, await source.isAfter(resolved, table, position, from?.position ?? null))
     const to: State = {

@@ -61,6 +61,7 @@ describe('the project file', () => {
     ['no share', byDay(), ['max_shrink', '50%'], { max_shrink: 'half' }],
     ['two words on shrinking', byDay(), ['max_shrink', 'allow_shrink'], { max_shrink: '10%', allow_shrink: true }],
     ['lookback and append', byDay(), ['lookback', 'double'], { write: 'append', lookback: 2 }],
+    ['rows without a day, and append', byDay({ nulls: 'include' }), ['partition.nulls', 'never over'], { write: 'append' }],
     ['no workers', byDay(), ['workers'], { workers: 0 }],
     [
       'the partition column left out',

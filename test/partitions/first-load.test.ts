@@ -7,6 +7,7 @@ import { PARTITION_CRASH_POINTS } from '../../src/engine/crash-point.ts'
 import { same } from '../servers/compare-tables.ts'
 import { type Loading, startLoading, TARGET_KINDS } from '../servers/loading.ts'
 import { changeOrders, makeOrders } from '../servers/orders-table.ts'
+import { runCli } from '../servers/run-cli.ts'
 
 const ROWS = 2000
 const PIECES = { first_load: { by: 'id', size: 300, workers: 4 } }
@@ -50,6 +51,40 @@ describe.each(TARGET_KINDS)('into %s', (target) => {
     expect((await loading.run()).error).toBeNull()
     expect(await loading.compare()).toEqual(same(ROWS))
   })
+})
+
+test.each(TARGET_KINDS)('a row that moved from one piece to another, unseen by the cursor, is there once: %s', async (target) => {
+  await using loading = await start(target, { first_load: { by: 'place', size: 300 } })
+  await loading.source.run('ALTER TABLE orders ADD place bigint; UPDATE orders SET place = id')
+  expect((await loading.run({ maxSlices: 2 })).error).toBeNull()
+  await loading.source.run('UPDATE orders SET place = 1950, note = NULL WHERE id BETWEEN 10 AND 20')
+  expect((await loading.run()).error).toBeNull()
+  expect(await loading.compare()).toEqual(same(ROWS))
+  expect(await hasWatermark(loading)).toBe(true)
+})
+
+test.each(['append', 'merge'])('a first load into a table that is there already, by %s', async (write) => {
+  await using loading = await start('postgres', { write, first_load: { by: 'place', size: 300 } })
+  // Some are in the piece of rows without a value.
+  await loading.source.run('ALTER TABLE orders ADD place bigint; UPDATE orders SET place = CASE WHEN id % 10 > 0 THEN id END')
+  await makeOrders(loading.target, 0)
+  await loading.target.run('ALTER TABLE orders ADD place bigint')
+  expect((await loading.run({ maxSlices: 2 })).error).toBeNull()
+  expect((await loading.run()).error).toBeNull()
+  expect(await loading.compare()).toEqual(same(ROWS))
+})
+
+test('status shows the pieces of a first load, and no watermark can be set before the last one', async () => {
+  await using loading = await start('postgres')
+  expect((await loading.run({ maxSlices: 2 })).error).toBeNull()
+  const shown = await loading.cli(['status'])
+  expect(JSON.parse(shown.out).pipelines[0]).toMatchObject({ pipeline: 'orders', partitions: { total: 7, committed: 2, planned: 5 } })
+  expect((await runCli(loading.folder.path, ['status'], loading.env)).out).toContain('2 of 7 pieces')
+  const set = await loading.cli(['watermark', 'set', 'orders', '2024-01-01 00:00:00+00', '--yes'])
+  expect(set.exit).toBe(2)
+  expect(set.err).toContain('first load')
+  expect((await loading.run()).error).toBeNull()
+  expect(await loading.compare()).toEqual(same(ROWS))
 })
 
 test('a first load in slices goes straight in, and gets its key with the last one', async () => {

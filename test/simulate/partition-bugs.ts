@@ -302,6 +302,20 @@ export const PARTITION_TARGET_BUGS: readonly PartitionBug[] = [
     })),
   },
   {
+    name: 'a full refresh that was cut short is forgotten',
+    target: bentLedger((ledger, target) => ({
+      prepare: async (preparation) => {
+        const state = await ledger.prepare(preparation)
+        const { contents } = target
+        const row = contents.states.get('orders')
+        if (row?.position.kind !== 'partitions') return state
+        const { refreshing, ...position } = row.position
+        target.contents = { ...contents, states: new Map(contents.states).set('orders', { ...row, position }) }
+        return { ...state, position }
+      },
+    })),
+  },
+  {
     name: 'attempts begin anew when the ledger forgets',
     from: 700,
     target: bentLedger((ledger, target) => ({

@@ -58,8 +58,6 @@ class PartitionHistory {
   readonly #bug: PartitionBug | null
   #pipeline: PartitionPipeline
   #quiet = false
-  /** A full refresh has forgotten the ledger and may not have come to its end: what it would have deleted is still there. */
-  #halfRefreshed = false
   #runs = 0
   #renewals = new Map<Process, () => void>()
   readonly #zombies: Promise<unknown>[] = []
@@ -230,7 +228,6 @@ class PartitionHistory {
       { ...ORDINARY_RUN, ...request },
     )
     this.#renewals.delete(process)
-    this.#halfRefreshed ||= request.fullRefresh === true && (result.error !== null || process.isDead)
     this.#watch.look()
     this.#checkResult(result, process, plans)
     return { ...result, plans }
@@ -273,10 +270,7 @@ class PartitionHistory {
     this.#quiet = true
     this.#target.clock += 20_000_000n
     const { pipeline, keeps } = this.#promised()
-    const { error } = await this.#run({
-      pipeline,
-      request: this.#halfRefreshed && pipeline.write !== 'append' ? { fullRefresh: true } : {},
-    })
+    const { error } = await this.#run({ pipeline })
     if (error !== null) throw new BrokenPromise(`the last run fails: ${error.message}`)
     const source = this.#world.moments.at(-1) ?? new Map()
     const found = contentsOf(pipeline.by, this.#target.rows('orders'))

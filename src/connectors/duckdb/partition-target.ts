@@ -3,10 +3,10 @@
 
 import type { Ended, Ending, LedgerFilter, PartitionTarget, PartitionWriter, Preparation, Stage } from '../../contract/target.ts'
 import { LoadError } from '../../core/errors.ts'
-import { type Claim, type LedgerRow, type LedgerSummary, NO_PARTITIONS } from '../../core/ledger.ts'
+import { type Claim, type LedgerRow, type LedgerSummary, NO_PARTITIONS, refuseAnotherLoad } from '../../core/ledger.ts'
 import { addCounts, type Load, NO_ROWS } from '../../core/load.ts'
 import { type Partition, storedPartition } from '../../core/partition.ts'
-import { type Position, tableInMaking } from '../../core/position.ts'
+import { positionAtEnd, positionOnTheWay, tableInMaking } from '../../core/position.ts'
 import type { State } from '../../core/state.ts'
 import type { TableName } from '../../core/table.ts'
 import { collidingPartitions } from './colliding-partitions.ts'
@@ -75,18 +75,15 @@ export class DuckdbPartitions implements PartitionTarget {
   /** Nobody else prepares now: what another run has prepared meanwhile is found here, and looked at again. */
   async #enterState(connection: Connection, { from, first, runId, changes, forget }: Preparation): Promise<State> {
     const now = await this.#store.read(connection, first.pipeline)
-    if ((now === null) !== (from === null))
-      throw new LoadError('try-again', `Another run of pipeline ${first.pipeline} prepared its partitions at the same time.`)
-    let position = now?.position ?? first.position
+    refuseAnotherLoad(from, now, first.pipeline)
+    let made: string | null = null
     for (const change of changes) {
       for (const statement of schemaStatements(change)) await connection.run(statement)
       if (change.kind !== 'create-table') continue
-      const made = await describeTable(connection, this.#ends.path, change.table.name)
-      if (made !== null) position = inMaking(first.position, made.identity)
+      made = (await describeTable(connection, this.#ends.path, change.table.name))?.identity ?? null
     }
     const creates = changes.some(({ kind }) => kind === 'create-table')
-    // What an earlier definition has put there can't be told from what is to come.
-    if (forget && !creates) position = first.position
+    const position = positionOnTheWay(first.position, now?.position ?? null, made, forget)
     const to: State = { ...first, position, epoch: (now?.epoch ?? 0n) + (now === null ? 0n : 1n) }
     if (now === null || creates || forget) await this.#store.advance(connection, now, to, runId)
     else return now
@@ -131,8 +128,7 @@ export class DuckdbPartitions implements PartitionTarget {
     }
     const deleted = ending.keepOnly === null ? 0 : await purge(connection, ending, await this.#ledger.read(connection, ending.pipeline))
     const rows = addCounts(ending.rows, { ...NO_ROWS, deleted })
-    // Another run may have finished a first load already, and moved on.
-    const position = ending.complete && from.position.kind !== 'watermark' ? ending.last : from.position
+    const position = ending.complete ? positionAtEnd(from.position, ending.last, ending.keepOnly !== null) : from.position
     const to: State = { pipeline: ending.pipeline, position, epoch: from.epoch + 1n, fingerprint: ending.fingerprint, unswept: 0 }
     await this.#store.advance(connection, from, to, ending.runId)
     await this.#store.record(connection, from, to, ending.read, rows, ending, ending.seconds)
@@ -164,10 +160,6 @@ export class DuckdbPartitions implements PartitionTarget {
   async close(): Promise<void> {
     for (const runId of [...this.#runs.keys()]) this.#ended(runId)
   }
-}
-
-function inMaking(position: Position, table: string): Position {
-  return position.kind === 'partitions' || position.kind === 'snapshot' ? { ...position, table } : position
 }
 
 /** Not the rows of what other runs have entered into the ledger since: none is entered while this goes on. */

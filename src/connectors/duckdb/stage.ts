@@ -180,6 +180,7 @@ class DuckdbStage implements Stage {
     if (!direct) await connection.run('BEGIN TRANSACTION')
     // The fence comes before the work: a run that lost finds out at once.
     await store.advance(connection, from, to, load.runId)
+    if (load.cause === 'full-refresh') await store.forgetPartitions(connection, load.pipeline)
     if (!direct) await changeSchema(connection, load)
     const counts = await this.#apply(rows)
     await store.record(connection, from, to, rows, counts, load, (performance.now() - this.#begun) / 1000)

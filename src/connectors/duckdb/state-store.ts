@@ -85,12 +85,19 @@ export class StateStore {
 
   async forget(connection: Connection, pipeline: string): Promise<boolean> {
     let found = false
-    for (const name of [WATERMARKS, HISTORY, PARTITIONS]) {
-      if ((await this.#columns(connection, name)).length === 0) continue
-      const table = tableIdentifier({ schema: this.#schema, name })
-      found = (await connection.run(`DELETE FROM ${table} WHERE pipeline_name = $1`, [pipeline])) > 0 || found
-    }
+    for (const name of [WATERMARKS, HISTORY, PARTITIONS]) found = (await this.#forgetIn(connection, name, pipeline)) || found
     return found
+  }
+
+  /** Inside a transaction that replaces all rows: what is on its way in by an older claim is not to come on top of them. */
+  async forgetPartitions(connection: Connection, pipeline: string): Promise<void> {
+    await this.#forgetIn(connection, PARTITIONS, pipeline)
+  }
+
+  async #forgetIn(connection: Connection, name: string, pipeline: string): Promise<boolean> {
+    if ((await this.#columns(connection, name)).length === 0) return false
+    const table = tableIdentifier({ schema: this.#schema, name })
+    return (await connection.run(`DELETE FROM ${table} WHERE pipeline_name = $1`, [pipeline])) > 0
   }
 
   /** Compare-and-set; inside the transaction of the rows. Throws `state-conflict`, `state-corrupted`. */

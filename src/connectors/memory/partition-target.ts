@@ -2,10 +2,10 @@
 
 import type { Ended, Ending, LedgerFilter, PartitionTarget, PartitionWriter, Preparation, Stage } from '../../contract/target.ts'
 import { LoadError } from '../../core/errors.ts'
-import type { Claim, LedgerRow, LedgerSummary } from '../../core/ledger.ts'
+import { type Claim, type LedgerRow, type LedgerSummary, refuseAnotherLoad } from '../../core/ledger.ts'
 import { addCounts, type Load, NO_ROWS } from '../../core/load.ts'
 import { type Partition, storedPartition } from '../../core/partition.ts'
-import { type Position, tableInMaking } from '../../core/position.ts'
+import { positionAtEnd, positionOnTheWay, tableInMaking } from '../../core/position.ts'
 import type { State } from '../../core/state.ts'
 import { printTableName } from '../../core/table.ts'
 import { refuseDuplicates, sharedKeys } from './apply.ts'
@@ -44,21 +44,20 @@ export class MemoryPartitions implements PartitionTarget {
     const { from, first, runId, changes, forget, keyNow } = preparation
     let { contents } = this.#holder
     const now = contents.states.get(first.pipeline) ?? null
-    if ((now === null) !== (from === null))
-      throw new LoadError('try-again', `Another run of pipeline ${first.pipeline} prepared its partitions at the same time.`)
-    let position = now?.position ?? first.position
+    refuseAnotherLoad(from, now, first.pipeline)
+    let made: string | null = null
     for (const change of changes) {
       const name = printTableName(change.kind === 'create-table' ? change.table.name : change.table)
       let table = changedTable(contents.tables.get(name) ?? null, [change])
       if (table === null) continue
       if (change.kind === 'create-table') {
-        position = inMaking(first.position, table.table.identity)
+        made = table.table.identity
         table = { ...table, unique: keyNow }
       }
       contents = { ...contents, tables: new Map(contents.tables).set(name, table) }
     }
     const creates = changes.some(({ kind }) => kind === 'create-table')
-    if (forget && !creates) position = first.position
+    const position = positionOnTheWay(first.position, now?.position ?? null, made, forget)
     const state: State = { ...first, position, epoch: now === null ? 0n : now.epoch + 1n }
     const moves = now === null || creates || forget
     if (moves) contents = withState(contents, state)
@@ -111,7 +110,7 @@ export class MemoryPartitions implements PartitionTarget {
     const tables = new Map(contents.tables).set(name, builds ? { ...kept, unique: ending.key } : kept)
     const to: State = {
       pipeline,
-      position: complete ? ending.last : from.position,
+      position: complete ? positionAtEnd(from.position, ending.last, ending.keepOnly !== null) : from.position,
       epoch: from.epoch + 1n,
       fingerprint: ending.fingerprint,
       unswept: 0,
@@ -122,10 +121,6 @@ export class MemoryPartitions implements PartitionTarget {
   }
 
   async close(): Promise<void> {}
-}
-
-function inMaking(position: Position, table: string): Position {
-  return position.kind === 'partitions' || position.kind === 'snapshot' ? { ...position, table } : position
 }
 
 /** Without a row in the history: nothing was loaded yet. */

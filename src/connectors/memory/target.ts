@@ -63,7 +63,7 @@ export class MemoryTarget implements Target {
     if (!states.has(pipeline)) return false
     const rest = new Map(states)
     rest.delete(pipeline)
-    this.contents = { ...this.contents, states: rest, history: history.filter((row) => row.pipeline !== pipeline) }
+    this.contents = withoutLedger({ ...this.contents, states: rest, history: history.filter((row) => row.pipeline !== pipeline) }, pipeline)
     return true
   }
 
@@ -113,7 +113,9 @@ class MemoryStage implements Stage {
     if (old === null) throw new LoadError('target-missing', `There is no table ${name}.`)
     const { rows, counts } = applyRows(old.table.columns, old.rows, load, this.#staged)
     const tables = new Map(contents.tables).set(name, { ...old, rows })
-    this.#target.contents = advanceState({ ...contents, tables }, from, to, load, rowsRead, counts)
+    const after = advanceState({ ...contents, tables }, from, to, load, rowsRead, counts)
+    // What is on its way in by an older claim is not to come on top of what replaces all rows.
+    this.#target.contents = load.cause === 'full-refresh' ? withoutLedger(after, load.pipeline) : after
     return counts
   }
 
@@ -134,6 +136,12 @@ class MemoryStage implements Stage {
   async abort(): Promise<void> {
     this.#staged = []
   }
+}
+
+function withoutLedger(contents: Contents, pipeline: string): Contents {
+  const ledgers = new Map(contents.ledgers)
+  ledgers.delete(pipeline)
+  return { ...contents, ledgers }
 }
 
 /** Is this a partition that rows were taken from because they are in the loaded one now? */

@@ -2,11 +2,11 @@
 
 import type { Ended, Ending, LedgerFilter, PartitionTarget, PartitionWriter, Preparation, Stage } from '../../contract/target.ts'
 import { LoadError } from '../../core/errors.ts'
-import type { Claim, LedgerRow, LedgerSummary } from '../../core/ledger.ts'
+import { type Claim, type LedgerRow, type LedgerSummary, refuseAnotherLoad } from '../../core/ledger.ts'
 import type { Load } from '../../core/load.ts'
 import { addCounts, NO_ROWS } from '../../core/load.ts'
 import { type Partition, storedPartition } from '../../core/partition.ts'
-import { type Position, tableInMaking } from '../../core/position.ts'
+import { positionAtEnd, positionOnTheWay, tableInMaking } from '../../core/position.ts'
 import type { State } from '../../core/state.ts'
 import type { TableName } from '../../core/table.ts'
 import { insidePredicate } from '../../sql/partition-predicate.ts'
@@ -59,19 +59,16 @@ export class PostgresPartitions implements PartitionTarget {
   /** The pipeline is locked: what another run has prepared meanwhile is found here, and looked at again. */
   async #enterState(session: Session, { from, first, runId, changes, forget, keyNow }: Preparation): Promise<State> {
     const now = await this.#store.read(session, first.pipeline)
-    if ((now === null) !== (from === null))
-      throw new LoadError('try-again', `Another run of pipeline ${first.pipeline} prepared its partitions at the same time.`)
-    let position = now?.position ?? first.position
+    refuseAnotherLoad(from, now, first.pipeline)
+    let made: string | null = null
     for (const change of changes) {
       for (const statement of schemaStatements(POSTGRES, change)) await session.query(statement)
       if (change.kind !== 'create-table') continue
-      const made = await describeIfThere(session, change.table.name)
-      if (made !== null) position = inMaking(first.position, made.identity)
+      made = (await describeIfThere(session, change.table.name))?.identity ?? null
       if (keyNow.length > 0) await session.query(addKey(change.table.name, keyNow))
     }
     const creates = changes.some(({ kind }) => kind === 'create-table')
-    // What an earlier definition has put there can't be told from what is to come.
-    if (forget && !creates) position = first.position
+    const position = positionOnTheWay(first.position, now?.position ?? null, made, forget)
     const to: State = { ...first, position, epoch: (now?.epoch ?? 0n) + (now === null ? 0n : 1n) }
     if (now === null || creates || forget) await this.#store.advance(session, now, to, runId)
     else return now
@@ -132,8 +129,7 @@ export class PostgresPartitions implements PartitionTarget {
     const rows = addCounts(ending.rows, { ...NO_ROWS, deleted })
     const made = tableInMaking(from.position)
     if (ending.complete && made !== null) await this.#buildIndexes(session, ending, made)
-    // Another run may have finished a first load already, and moved on.
-    const position = ending.complete && from.position.kind !== 'watermark' ? ending.last : from.position
+    const position = ending.complete ? positionAtEnd(from.position, ending.last, ending.keepOnly !== null) : from.position
     const to: State = { pipeline: ending.pipeline, position, epoch: from.epoch + 1n, fingerprint: ending.fingerprint, unswept: 0 }
     await this.#store.advance(session, from, to, ending.runId)
     await this.#store.record(session, from, to, ending.read, rows, ending, ending.seconds)
@@ -158,10 +154,6 @@ export class PostgresPartitions implements PartitionTarget {
     if (indexes && by.kind !== 'hash' && needsIndex(table, by.column))
       await session.query(`CREATE INDEX ON ${tableIdentifier(name)} (${identifier(by.column)})`)
   }
-}
-
-function inMaking(position: Position, table: string): Position {
-  return position.kind === 'partitions' || position.kind === 'snapshot' ? { ...position, table } : position
 }
 
 function needsIndex(table: PostgresTable, column: string): boolean {

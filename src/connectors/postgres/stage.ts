@@ -104,6 +104,7 @@ export class PostgresStage implements Stage {
     const { from, to } = settlement
     // The fence comes before the work: a run that lost finds out at once, and rivals queue here instead of deadlocking.
     await this.#store.advance(this.#session, from, to, load.runId)
+    if (load.cause === 'full-refresh') await this.#store.forgetPartitions(this.#session, load.pipeline)
     const isIdle = rowsRead === 0 && load.strategy !== 'replace' && load.replaces === null && load.filling !== 'ends'
     const rows = isIdle ? await this.#nothing() : await this.#apply(rowsRead)
     await this.#store.record(this.#session, from, to, rowsRead, rows, load, (performance.now() - this.#began) / 1000)

@@ -67,13 +67,20 @@ export class StateStore {
   /** One statement a table: what is remembered of a pipeline goes, whatever tables there are. */
   async forget(session: Session, pipeline: string): Promise<boolean> {
     let found = false
-    for (const name of STATE_TABLES) {
-      const table = tableIdentifier({ schema: this.#schema, name })
-      const [there] = await session.query('SELECT to_regclass($1) AS t', [table])
-      if (there?.['t'] == null) continue
-      found = (await session.execute(`DELETE FROM ${table} WHERE pipeline_name = $1`, [pipeline])).count > 0 || found
-    }
+    for (const name of STATE_TABLES) found = (await this.#forgetIn(session, name, pipeline)) || found
     return found
+  }
+
+  /** Inside a transaction that replaces all rows: what is on its way in by an older claim is not to come on top of them. */
+  async forgetPartitions(session: Session, pipeline: string): Promise<void> {
+    await this.#forgetIn(session, PARTITIONS, pipeline)
+  }
+
+  async #forgetIn(session: Session, name: string, pipeline: string): Promise<boolean> {
+    const table = tableIdentifier({ schema: this.#schema, name })
+    const [there] = await session.query('SELECT to_regclass($1) AS t', [table])
+    if (there?.['t'] == null) return false
+    return (await session.execute(`DELETE FROM ${table} WHERE pipeline_name = $1`, [pipeline])).count > 0
   }
 
   /** Compare-and-set; inside the transaction of the rows. Throws `state-conflict`. */
