@@ -8,7 +8,7 @@ import { checkConnections, mapIn } from './table-rules.ts'
 type Written = z.output<typeof cdcSchema>
 
 /** A checked pipeline in the form in which the rest of tidemark knows it. */
-export function buildCdc(name: string, { source, target, write, on_schema_change }: Written): CdcPipeline {
+export function buildCdc(name: string, { source, target, write, on_schema_change, workers }: Written): CdcPipeline {
   const own = `tidemark_${name.toLowerCase().replaceAll(/[^a-z0-9_]/g, '_')}`.slice(0, 63)
   return {
     name,
@@ -22,6 +22,7 @@ export function buildCdc(name: string, { source, target, write, on_schema_change
     target: { connection: target.connection, schema: target.schema === undefined ? null : tableNamed(target.schema).name },
     write: write ?? 'merge',
     onSchemaChange: on_schema_change ?? 'evolve',
+    workers: workers === undefined ? null : Number(workers),
   }
 }
 

@@ -2,7 +2,7 @@
 
 import * as z from 'zod/mini'
 import { parseTableName } from '../core/table.ts'
-import { fields, oneOf, text, textThat } from './field.ts'
+import { fields, oneOf, text, textThat, wholeNumber } from './field.ts'
 
 const isName = (value: string): boolean => parseTableName(value) !== null
 const WRONG_TABLE = "can't be read as a table; write it as in SQL: schema.table, odd names in double quotes"
@@ -49,6 +49,7 @@ export const cdcSchema = fields(
     write: z.optional(
       oneOf(['merge', 'append', 'soft-delete'], 'As the source is; every change a row; or deleted rows only marked. Default: merge.'),
     ),
+    workers: z.optional(wholeNumber(1, 64, 'How many copy a large table side by side, at most. Default: 4 into Postgres, 1 into DuckDB.')),
     on_schema_change: z.optional(
       oneOf(['evolve', 'freeze', 'ignore'], 'What to do when columns appear or grow at the source. Default: evolve.'),
     ),

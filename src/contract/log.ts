@@ -5,6 +5,7 @@ import type { ChangesChunk } from '../core/changes-chunk.ts'
 import type { Chunk, Format } from '../core/chunk.ts'
 import type { FoldedTable } from '../core/fold-changes.ts'
 import type { RowCounts } from '../core/load.ts'
+import type { SeenPartition } from '../core/partition.ts'
 import type { CdcPipeline, ChangeWrite } from '../core/pipeline.ts'
 import type { Position } from '../core/position.ts'
 import type { SchemaChange } from '../core/schema-change.ts'
@@ -12,6 +13,7 @@ import type { State } from '../core/state.ts'
 import type { Column, Table } from '../core/table.ts'
 import type { Finding } from './finding.ts'
 import type { ReadOptions } from './read-options.ts'
+import type { PieceReader } from './source.ts'
 
 /** How values stand in changes: as PostgreSQL sends them in binary, or as its text. */
 export type ValueFormat = 'pg-binary' | 'pg-text'
@@ -61,7 +63,16 @@ export interface LogBeginning {
   readonly position: Position
   readonly formats: readonly Format[]
   read(table: Table, options: ReadOptions): AsyncIterable<Chunk>
+  /** A large table in parts of about so many bytes, which are read side by side; null where it is read as a whole. */
+  pieces(table: Table, pieceBytes: number): Promise<TableInPieces | null>
   close(): Promise<void>
+}
+
+export interface TableInPieces {
+  /** Together they are the table, each row in one. Their keys are of this beginning alone. */
+  readonly pieces: readonly SeenPartition[]
+  /** One more connection, which reads the same moment. */
+  openReader(): Promise<PieceReader>
 }
 
 export interface LogChunk {
@@ -101,6 +112,8 @@ export interface ChangeTarget {
   readonly values: readonly ValueFormat[]
   /** Commits of a log that is followed are at least so far apart. */
   readonly restMs: number
+  /** So many connections fill a large table best. */
+  readonly copyWorkers: number
   open(load: ChangeLoad): Promise<ChangeWriter>
 }
 

@@ -69,3 +69,6 @@ export interface PartitionReader {
   end(): Promise<void>
   close(): Promise<void>
 }
+
+/** Of a table whose pieces are never compared. */
+export type PieceReader = Omit<PartitionReader, 'checksum'> & Partial<Pick<PartitionReader, 'checksum'>>

@@ -88,6 +88,8 @@ export interface Preparation {
   readonly keyNow: readonly string[]
   /** To be loaded. `seen` null: not in the ledger yet. */
   readonly wanted: readonly { readonly partition: Partition; readonly estimatedRows: number | null; readonly seen: LedgerRow | null }[]
+  /** A table that is to be filled anew: its rows are of a load that came to nothing. */
+  readonly empties: TableName | null
   /** The ledger forgets what is not wanted: its partitions were cut by another rule. */
   readonly forget: boolean
 }

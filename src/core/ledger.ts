@@ -2,6 +2,7 @@
 // a reload makes it planned again. `attempt` is the fence: whoever holds an older one can't commit any more.
 
 import { LoadError } from './errors.ts'
+import type { Position } from './position.ts'
 import type { State } from './state.ts'
 
 export type PartitionStatus = 'planned' | 'running' | 'committed' | 'failed'
@@ -54,8 +55,9 @@ const WHOLE = /^-?\d+$/
 /** What a run saw belongs to another load by now, or to none: throws `try-again`, so that it looks again. */
 export function refuseAnotherLoad(seen: State | null, now: State | null, pipeline: string): void {
   const [a, b] = [seen?.position ?? null, now?.position ?? null]
-  const isSame = a?.kind === b?.kind && !(a?.kind === 'snapshot' && b?.kind === 'snapshot' && a.at !== b.at)
-  if (!isSame) throw new LoadError('try-again', `Another run of pipeline ${pipeline} prepared its partitions at the same time.`)
+  const place = (one: Position | null): string | null => (one !== null && 'at' in one ? one.at : null)
+  if (a?.kind !== b?.kind || place(a) !== place(b))
+    throw new LoadError('try-again', `Another run of pipeline ${pipeline} prepared its partitions at the same time.`)
 }
 
 /** In the order of their bounds: numbers as numbers, everything else as text, NULL last. */

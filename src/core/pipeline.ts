@@ -78,6 +78,8 @@ export interface CdcPipeline {
   readonly target: { readonly connection: string; readonly schema: string | null }
   readonly write: ChangeWrite
   readonly onSchemaChange: SchemaPolicy
+  /** How many copy a large table side by side; null: as the target does it best. */
+  readonly workers: number | null
 }
 
 /** How changes enter the target: as they are at the source; every change a row; or with deleted rows marked. */

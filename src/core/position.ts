@@ -20,6 +20,8 @@ export interface LogPosition {
   readonly at: string
   /** Tables of the source that are not in the target as of `at`: they are copied before anything else. */
   readonly copying?: readonly string[]
+  /** The target table, by its identity, that was made for one of them and is not filled yet. */
+  readonly table?: string
 }
 
 export type Position =
@@ -29,7 +31,10 @@ export type Position =
    * `refreshing`: a full refresh is under way, and rows from before it may be of no partition any more.
    */
   | { readonly kind: 'partitions'; readonly table?: string; readonly refreshing?: true }
-  /** A first load in pieces is under way. `at`: what the pieces read and where they lead, opaque outside of the engine. */
+  /**
+   * A first load in pieces, or the copy of several tables, is under way. `at`: what the pieces read and where they lead, opaque outside of
+   * the engine. `done`: target tables, by their identity, that were made for it and filled.
+   */
   | { readonly kind: 'snapshot'; readonly at: string; readonly done: readonly string[]; readonly table?: string }
   | LogPosition
 
@@ -57,7 +62,7 @@ export function parsePosition(text: string, pipeline: string): Position {
     watermark: ['kind', 'value', 'time', 'horizon', 'filling'],
     partitions: ['kind', 'table', 'refreshing'],
     snapshot: ['kind', 'at', 'done', 'table'],
-    log: ['kind', 'at', 'copying'],
+    log: ['kind', 'at', 'copying', 'table'],
   }
   const allowed = typeof value['kind'] === 'string' ? known[value['kind']] : undefined
   if (allowed === undefined) throw broken('is of no known kind; a newer tidemark may have written it')
@@ -82,7 +87,7 @@ export function watermarkOf(position: Position | null): string | null {
 
 /** The target table, by its identity, that the pipeline made and has not filled yet; null where there is none. */
 export function tableInMaking(position: Position | null): string | null {
-  return position?.kind === 'partitions' || position?.kind === 'snapshot' ? (position.table ?? null) : null
+  return position === null || position.kind === 'watermark' ? null : (position.table ?? null)
 }
 
 /** Is a full refresh in partitions under way? */
@@ -95,7 +100,7 @@ export function isRefreshing(position: Position | null): boolean {
  * there before is to give way.
  */
 export function positionOnTheWay(first: Position, now: Position | null, made: string | null, refresh: boolean): Position {
-  if (first.kind !== 'partitions' && first.kind !== 'snapshot') return now ?? first
+  if (first.kind === 'watermark') return now ?? first
   if (made !== null) return { ...first, table: made }
   if (!refresh || first.kind !== 'partitions') return now ?? first
   const table = tableInMaking(now)

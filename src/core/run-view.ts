@@ -50,6 +50,7 @@ export function foldEvent(view: PipelineView, event: RunEvent): PipelineView {
 }
 
 function foldInPartitions(view: PipelineView, event: RunEvent): PipelineView {
+  if (event.kind === 'slice-started' || event.kind === 'followed') return foldInSlices({ ...view, partitions: null }, event)
   if (event.kind === 'planned') return foldInSlices({ ...view, partitions: null, committedRows: 0, committedBytes: 0 }, event)
   if (event.kind === 'partition-committed')
     return { ...view, committedRows: view.committedRows + event.read, committedBytes: view.committedBytes + event.bytes }

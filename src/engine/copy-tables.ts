@@ -5,11 +5,12 @@ import { marked } from '../core/change-marks.ts'
 import type { Load } from '../core/load.ts'
 import { type CdcPipeline, logFingerprint, targetTables } from '../core/pipeline.ts'
 import { commonFormat, loadedColumns } from '../core/plan.ts'
-import type { Position } from '../core/position.ts'
+import { type Position, tableInMaking } from '../core/position.ts'
 import { planSchema } from '../core/schema-change.ts'
 import type { State } from '../core/state.ts'
 import { printTableName, type Table, type TableName } from '../core/table.ts'
 import { commitUnlessStopped, copyChunks, stopIfAsked } from './copy-chunks.ts'
+import { copyInPieces } from './copy-in-pieces.ts'
 import { logOf } from './log-of.ts'
 import type { Machinery } from './machinery.ts'
 import { moveState, NO_LOAD } from './move-state.ts'
@@ -30,7 +31,8 @@ export async function copyIfNew(pipeline: CdcPipeline, machinery: Machinery, fre
   // Before anything is made at the source: whoever finds this state knows that the slot is its own.
   const begun: State = {
     pipeline: pipeline.name,
-    position: { kind: 'snapshot', at: '', done: [] },
+    // Tables that a copy had made before it was cut short are still its own, and are filled anew.
+    position: { kind: 'snapshot', at: machinery.runId, done: [...ownTables(state?.position ?? null)] },
     epoch: (state?.epoch ?? 0n) + 1n,
     fingerprint: logFingerprint(pipeline, seen),
     unswept: 0,
@@ -71,28 +73,50 @@ export async function copyTables(
       estimatedRows: table.estimatedRows,
     })
     const left = tables.slice(index + 1).map((one) => printTableName(one.table.name))
-    const load = await tableLoad(pipeline, table, target, beginning.formats, machinery)
-    const to: State = { ...now, position: afterCopy(now.position, left, beginning.position), epoch: now.epoch + 1n }
-    now = await copyTable(load, table, now, to, beginning, machinery, progress)
+    const existing = await machinery.target.describe(target)
+    const load = tableLoad(pipeline, table, target, existing, beginning.formats, machinery)
+    const after = (position: Position): Position => afterCopy(position, left, beginning.position)
+    const workers = pipeline.workers ?? machinery.target.changes?.copyWorkers ?? 1
+    const fillsAnew = existing !== null && ownTables(now.position).has(existing.identity)
+    const divides = workers > 1 && machinery.target.partitions !== undefined && (existing === null || fillsAnew)
+    const pieces = divides ? await beginning.pieces(table, machinery.settings.pieceBytes) : null
+    now =
+      pieces === null
+        ? await copyTable(
+            load,
+            table,
+            now,
+            { ...now, position: after(now.position), epoch: now.epoch + 1n },
+            beginning,
+            machinery,
+            progress,
+          )
+        : await copyInPieces({ load, existing, table: pieces, workers, from: now, after }, machinery, progress)
     machinery.reach('slice-done')
   }
+}
+
+/** Target tables, by their identity, that the copy under way has made: nothing in them is of use to anybody yet. */
+function ownTables(position: Position | null): ReadonlySet<string> {
+  const making = tableInMaking(position)
+  return new Set([...(position?.kind === 'snapshot' ? position.done : []), ...(making === null ? [] : [making])])
 }
 
 /** A copy that is cut short begins anew where there was no position before; where there was one, with the tables that are left. */
 function afterCopy(now: Position, left: readonly string[], end: Position): Position {
   if (left.length === 0) return end
   if (now.kind === 'log') return { kind: 'log', at: now.at, copying: left }
-  return now
+  return now.kind === 'snapshot' ? { kind: 'snapshot', at: now.at, done: [...ownTables(now)] } : now
 }
 
-async function tableLoad(
+function tableLoad(
   pipeline: CdcPipeline,
   source: Table,
   name: TableName,
+  existing: Table | null,
   formats: readonly Load['format'][],
   { target, runId }: Machinery,
-): Promise<Load> {
-  const existing = await target.describe(name)
+): Load {
   const schema = planSchema(marked(source, pipeline.write), existing, name, pipeline.onSchemaChange, target.types)
   return {
     ...NO_LOAD,

@@ -130,8 +130,9 @@ export class Follower {
 
   /** Tables that are still to be copied stay remembered. */
   #withTables(position: Position): Position {
-    const copying = this.#state.position.kind === 'log' ? this.#state.position.copying : undefined
-    return position.kind === 'log' && copying !== undefined ? { ...position, copying } : position
+    const now = this.#state.position
+    if (position.kind !== 'log' || now.kind !== 'log' || now.copying === undefined) return position
+    return { ...position, copying: now.copying, ...(now.table === undefined ? {} : { table: now.table }) }
   }
 
   /** Nothing came: how far there was nothing is stored now and then, so that the source may forget its log. */

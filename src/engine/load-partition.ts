@@ -1,6 +1,6 @@
 // One claimed partition: read in one snapshot, written and marked in the ledger in one commit.
 
-import type { PartitionReader } from '../contract/source.ts'
+import type { PieceReader } from '../contract/source.ts'
 import type { PartitionWriter } from '../contract/target.ts'
 import { asLoadError } from '../core/errors.ts'
 import { type Load, NO_ROWS, type RowCounts } from '../core/load.ts'
@@ -14,7 +14,7 @@ export interface PartitionOutcome extends Copied {
 }
 
 interface Ends {
-  readonly reader: PartitionReader
+  readonly reader: PieceReader
   readonly writer: PartitionWriter
 }
 
@@ -28,7 +28,8 @@ export async function loadPartition(
   const { claim, planned } = claimed
   await reader.begin()
   try {
-    const checksum = planned.compares || planned.remembers ? await reader.checksum(planned.partition, plan.load.columns) : null
+    const compares = planned.compares || planned.remembers
+    const checksum = compares ? ((await reader.checksum?.(planned.partition, plan.load.columns)) ?? null) : null
     if (planned.compares && isFirstSinceSeen(claimed) && checksum !== null && checksum === planned.seen?.checksum) {
       await writer.confirm(claim, checksum, planned.closed)
       return { read: 0, bytes: 0, rows: NO_ROWS }

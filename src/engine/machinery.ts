@@ -21,10 +21,18 @@ export interface Settings {
   readonly chunkBytes: number
   /** A backlog is cut into slices of about so many rows, each committed. */
   readonly sliceRows: number
+  /** A table of a log is copied in pieces of about so much, where it is larger. */
+  readonly pieceBytes: number
   /** How often a failed attempt is followed by another. */
   readonly retries: number
   /** Before the first retry; doubled each time, with jitter. */
   readonly retrySeconds: number
 }
 
-export const DEFAULT_SETTINGS: Settings = { chunkBytes: 256 * 1024, sliceRows: 2_000_000, retries: 3, retrySeconds: 0.4 }
+export const DEFAULT_SETTINGS: Settings = {
+  chunkBytes: 256 * 1024,
+  sliceRows: 2_000_000,
+  pieceBytes: 32 * 1024 * 1024,
+  retries: 3,
+  retrySeconds: 0.4,
+}

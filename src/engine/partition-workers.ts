@@ -1,7 +1,7 @@
 // Workers side by side: each claims a partition, loads it, and claims the next, until none is left. A partition that fails keeps
 // no other from loading; an environment that fails (exit 3) ends them all.
 
-import type { PartitionedTable, PartitionReader } from '../contract/source.ts'
+import type { PieceReader } from '../contract/source.ts'
 import type { PartitionTarget, PartitionWriter } from '../contract/target.ts'
 import { asLoadError, ERRORS, LoadError } from '../core/errors.ts'
 import { type LedgerRow, RENEW_SECONDS } from '../core/ledger.ts'
@@ -26,7 +26,7 @@ export interface WorkersEnd {
 
 export interface Work {
   readonly plan: PartitionPlan
-  readonly table: PartitionedTable
+  readonly table: { openReader(): Promise<PieceReader> }
   readonly target: PartitionTarget
   readonly machinery: Machinery
   readonly done: (claimed: Claimed, outcome: PartitionOutcome) => void
@@ -161,7 +161,7 @@ function outcomeOf({ planned }: Claimed, row: LedgerRow): PartitionOutcome {
 /** The connections of one worker, opened when they are needed. */
 class Hands {
   readonly #work: Work
-  #reader: Promise<PartitionReader> | null = null
+  #reader: Promise<PieceReader> | null = null
   #writer: Promise<PartitionWriter> | null = null
 
   constructor(work: Work) {
@@ -174,7 +174,7 @@ class Hands {
     this.writer().catch(() => {})
   }
 
-  async reader(): Promise<PartitionReader> {
+  async reader(): Promise<PieceReader> {
     this.#reader ??= this.#work.table.openReader()
     try {
       return await this.#reader

@@ -21,11 +21,12 @@ import { type FollowedState, isFollowed, observeFollowing, tablesNamed } from '.
 import { type Progress, withRetries } from './progress.ts'
 
 export async function attemptChanges(
-  pipeline: CdcPipeline,
+  given: CdcPipeline,
   machinery: Machinery,
   request: RunRequest,
   progress: Progress,
 ): Promise<RunStatus> {
+  const pipeline = { ...given, workers: request.workers ?? given.workers }
   let fresh = request.fullRefresh
   let again = tablesNamed(pipeline, request.resync)
   await withRetries(pipeline.name, machinery, async () => {
@@ -53,7 +54,8 @@ async function noteTablesToCopy(pipeline: CdcPipeline, machinery: Machinery, ask
   const { seen, copying } = await observeFollowing(pipeline, logOf(machinery, pipeline).log, state, asked)
   const fingerprint = logFingerprint(pipeline, seen)
   if (copying.length === (state.position.copying?.length ?? 0) && fingerprint === state.fingerprint) return
-  const position: Position = { kind: 'log', at: state.position.at, ...(copying.length === 0 ? {} : { copying }) }
+  const { at, table } = state.position
+  const position: Position = { kind: 'log', at, ...(copying.length === 0 ? {} : { copying }), ...(table === undefined ? {} : { table }) }
   await moveState(
     target,
     state,

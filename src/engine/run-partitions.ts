@@ -83,6 +83,7 @@ async function attemptOnce(look: Look, machinery: Machinery, request: RunRequest
       changes: plan.changes,
       keyNow: looked.keyed && plan.load.strategy !== 'overwrite-partition' ? plan.load.key : [],
       wanted: entered(plan, looked).map((one) => ({ partition: one.partition, estimatedRows: one.estimatedRows, seen: one.seen })),
+      empties: null,
       forget: plan.forget,
     })
     progress.epoch = Number(state.epoch)

@@ -192,7 +192,13 @@ class History {
         emit: () => {},
         runId: `run ${++this.#runs}`,
         reach,
-        settings: { chunkBytes: this.#quiet ? 4_000 : 100, sliceRows: this.#scenario.sliceRows, retries: 2, retrySeconds: 0 },
+        settings: {
+          chunkBytes: this.#quiet ? 4_000 : 100,
+          sliceRows: this.#scenario.sliceRows,
+          pieceBytes: 1000,
+          retries: 2,
+          retrySeconds: 0,
+        },
       },
       { ...ORDINARY_RUN, ...request },
     )

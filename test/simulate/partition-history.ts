@@ -222,7 +222,7 @@ class PartitionHistory {
           reached += 1
           if (reached === stopAt) stop.abort()
         },
-        settings: { chunkBytes: this.#quiet ? 4_000 : 100, sliceRows: 1000, retries: 2, retrySeconds: 0 },
+        settings: { chunkBytes: this.#quiet ? 4_000 : 100, sliceRows: 1000, pieceBytes: 1000, retries: 2, retrySeconds: 0 },
         time: this.#timeOf(process),
       },
       { ...ORDINARY_RUN, ...request },

@@ -23,6 +23,8 @@ export class DuckdbChangeTarget implements ChangeTarget {
   readonly values = ['pg-text'] as const
   /** Every commit looks for its rows in the whole table: a few large ones cost less than many small ones. */
   readonly restMs = 500
+  /** More take more memory, and are hardly quicker: the rows go through one thread into the file. */
+  readonly copyWorkers = 1
   readonly #open: () => Database
   readonly #store: StateStore
 

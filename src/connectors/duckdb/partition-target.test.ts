@@ -67,6 +67,7 @@ async function prepare(target: Target, runId: string): Promise<State> {
       seen: ledger.find(({ key }) => key === partition.key) ?? null,
     })),
     forget: false,
+    empties: null,
   })
 }
 
@@ -262,8 +263,22 @@ test('a full refresh spares what other runs loaded meanwhile, and no claim from 
   const first = { pipeline: 'items', position: { kind: 'partitions' }, epoch: 0n, fingerprint: 'f', unswept: 0 } as const
   const shared = { first, changes: [], keyNow: [] }
   const wanted = (partition: Partition | undefined) => (partition === undefined ? [] : [{ partition, estimatedRows: null, seen: null }])
-  await of(one).prepare({ ...shared, from: await one.readState('items'), runId: 'refresh', wanted: wanted(partitions[0]), forget: true })
-  await of(two).prepare({ ...shared, from: await two.readState('items'), runId: 'other', wanted: wanted(partitions[1]), forget: false })
+  await of(one).prepare({
+    ...shared,
+    from: await one.readState('items'),
+    runId: 'refresh',
+    wanted: wanted(partitions[0]),
+    forget: true,
+    empties: null,
+  })
+  await of(two).prepare({
+    ...shared,
+    from: await two.readState('items'),
+    runId: 'other',
+    wanted: wanted(partitions[1]),
+    forget: false,
+    empties: null,
+  })
   const [refreshed, other] = [await claimed(writer, 'refresh'), await claimed(writer, 'other')]
   expect([refreshed.key, other.key]).toEqual(keys.slice(0, 2))
   expect(refreshed.attempt).toBeGreaterThan(old.attempt)

@@ -64,6 +64,7 @@ export class DuckdbPartitions implements PartitionTarget {
       await this.#ledger.make(connection)
       for (const change of preparation.changes) if (change.kind === 'create-table') await createSchema(connection, change.table.name.schema)
       const enter = async (): Promise<State> => {
+        if (preparation.empties !== null) await connection.run(`DELETE FROM ${tableIdentifier(preparation.empties)}`)
         const state = await this.#enterState(connection, preparation)
         await this.#ledger.enter(connection, preparation)
         return state

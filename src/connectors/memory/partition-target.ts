@@ -41,8 +41,11 @@ export class MemoryPartitions implements PartitionTarget {
   }
 
   async prepare(preparation: Preparation): Promise<State> {
-    const { from, first, runId, changes, forget, keyNow } = preparation
+    const { from, first, runId, changes, forget, keyNow, empties } = preparation
     let { contents } = this.#holder
+    const emptied = empties === null ? undefined : contents.tables.get(printTableName(empties))
+    if (emptied !== undefined)
+      contents = { ...contents, tables: new Map(contents.tables).set(printTableName(emptied.table.name), { ...emptied, rows: [] }) }
     const now = contents.states.get(first.pipeline) ?? null
     refuseAnotherLoad(from, now, first.pipeline)
     let made: string | null = null

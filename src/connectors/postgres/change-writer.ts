@@ -23,6 +23,7 @@ const COPY_BYTES = 256 * 1024
 export class PostgresChangeTarget implements ChangeTarget {
   readonly values = ['pg-binary', 'pg-text'] as const
   readonly restMs = 0
+  readonly copyWorkers = 4
   readonly #open: () => Promise<Session>
   readonly #store: StateStore
 

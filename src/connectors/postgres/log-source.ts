@@ -13,21 +13,16 @@ import type {
   LogStatus,
   ValueFormat,
 } from '../../contract/log.ts'
-import type { ReadOptions } from '../../contract/read-options.ts'
-import { LACKS, OP, ORDINAL, POSITION, READ_WORD } from '../../core/change-marks.ts'
-import type { Chunk } from '../../core/chunk.ts'
 import { LoadError } from '../../core/errors.ts'
 import type { CdcPipeline } from '../../core/pipeline.ts'
 import type { Position } from '../../core/position.ts'
 import type { State } from '../../core/state.ts'
-import { columnNamed, type Table } from '../../core/table.ts'
-import { identifier, literal, tableIdentifier } from '../../sql/quote.ts'
-import { type PostgresColumn, selectForColumns, selectForCopy } from './column-types.ts'
+import { identifier, literal } from '../../sql/quote.ts'
 import type { PostgresConfig } from './config.ts'
+import { PostgresBeginning } from './log-beginning.ts'
 import { describeLogged, isAllBinary, type LoggedTable } from './logged-table.ts'
 import { parseLsn, printLsn } from './lsn.ts'
 import { dropPublication, publishAll, readPublication, refuseGaps } from './publication.ts'
-import { readCopy } from './read-copy.ts'
 import { Relations } from './relations.ts'
 import { ReplicationStream, type StreamedChunk } from './replication-stream.ts'
 import { openSession, type Session } from './session.ts'
@@ -130,7 +125,9 @@ export class PostgresLog implements LogSource {
       const [timeline] = parsePosition(seen.head, pipeline.name)
       const at = parseLsn(made?.['consistent_point'] ?? '')
       if (at === null) throw new LoadError('log-corrupted', `${this.#what} did not say from where slot ${slot} goes on.`)
-      return new Beginning(log, reader, logPosition(timeline, at))
+      const snapshot = made?.['snapshot_name'] ?? ''
+      const open = () => openSession(this.#config, this.#what, 'source').opened
+      return new PostgresBeginning({ log, reader, open, snapshot, slot }, logPosition(timeline, at))
     } catch (error) {
       await Promise.allSettled([log.close(), reader.close()])
       throw error
@@ -287,44 +284,6 @@ function parsePosition(position: Position, pipeline: string): readonly [timeline
   if (match === null || lsn === null)
     throw new LoadError('state-corrupted', `The stored position of pipeline ${pipeline} is no place in PostgreSQL's log.`)
   return [Number(match[1]), lsn]
-}
-
-class Beginning implements LogBeginning {
-  readonly position: Position
-  readonly formats = ['pg-copy-binary', 'columns'] as const
-  readonly #log: Session
-  readonly #reader: Session
-
-  constructor(log: Session, reader: Session, position: Position) {
-    this.#log = log
-    this.#reader = reader
-    this.position = position
-  }
-
-  async *read(table: Table, options: ReadOptions): AsyncIterable<Chunk> {
-    const select = options.format === 'columns' ? selectForColumns : selectForCopy
-    const columns = options.columns.map((wanted) => {
-      const column = columnNamed(table, wanted.name) as PostgresColumn | undefined
-      return column === undefined ? this.#mark(wanted.name) : select(column, wanted)
-    })
-    yield* readCopy(
-      this.#reader,
-      `COPY (SELECT ${columns.join(', ')} FROM ${tableIdentifier(table.name)}) TO STDOUT (FORMAT binary)`,
-      options,
-    )
-  }
-
-  /** What a row of the copy has in a column that the pipeline adds. */
-  #mark(name: string): string {
-    const at = this.position.kind === 'log' ? this.position.at.replace(/^\d+:/, '') : ''
-    const marks: Readonly<Record<string, string>> = { [OP]: literal(READ_WORD), [POSITION]: literal(at), [ORDINAL]: '0::bigint' }
-    if (marks[name] !== undefined) return name === ORDINAL ? (marks[name] ?? '') : `${marks[name]}::text`
-    return name === LACKS ? 'NULL::text' : 'NULL::timestamptz'
-  }
-
-  async close(): Promise<void> {
-    await Promise.allSettled([this.#log.close(), this.#reader.close()])
-  }
 }
 
 class PostgresChanges implements ChangeStream {

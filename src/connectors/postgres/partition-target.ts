@@ -50,6 +50,7 @@ export class PostgresPartitions implements PartitionTarget {
     const session = await this.#main()
     return inTransaction(session, async () => {
       await lockPipeline(session, preparation.first.pipeline)
+      if (preparation.empties !== null) await session.query(`TRUNCATE ${tableIdentifier(preparation.empties)}`)
       const state = await this.#enterState(session, preparation)
       await this.#ledger.enter(session, preparation)
       return state
