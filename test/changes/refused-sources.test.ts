@@ -133,8 +133,11 @@ describe('while it is followed', () => {
   test.concurrent('somebody else reads the slot', async ({ expect }) => {
     await using loading = await followed()
     const { child, done } = await following(loading, expect)
+    // Frozen, so that it moves nothing meanwhile.
+    child.kill('SIGSTOP')
     await refused(loading, 'state-conflict', 5, 'is being read by process')
     expect((await loading.cli(['drop', 'shop', '--yes'])).exit).toBe(5)
+    child.kill('SIGCONT')
     child.kill('SIGTERM')
     expect((await done).exit).toBe(0)
     await loadsAll(loading, SAME)
