@@ -42,6 +42,8 @@ export interface LogSource {
 export interface LogObservation {
   /** In the order of the pipeline's. */
   readonly tables: readonly Table[]
+  /** Of each table. */
+  readonly layouts: readonly TableLayout[]
   /** How far the log goes now. */
   readonly head: Position
   /** What a stored position belongs to. */
@@ -49,6 +51,12 @@ export interface LogObservation {
   /** What stands at the source already under the pipeline's names. */
   readonly there: { readonly slot: boolean; readonly publication: boolean }
   readonly values: readonly ValueFormat[]
+}
+
+/** Words that change when the rows of a table are written anew, and when its columns are. Both at once: with values that no change tells of. */
+export interface TableLayout {
+  readonly rows: string
+  readonly columns: string
 }
 
 /** Names with their kind. */

@@ -225,13 +225,30 @@ export function fingerprint(pipeline: ResolvedPipeline | ResolvedPartitions, sou
   })
 }
 
+interface LogTables {
+  readonly identity: string
+  readonly tables: readonly Table[]
+  readonly layouts: readonly { readonly rows: string; readonly columns: string }[]
+}
+
 /** What a position in a log belongs to. */
-export function logFingerprint(pipeline: CdcPipeline, seen: { readonly identity: string; readonly tables: readonly Table[] }): string {
+export function logFingerprint(pipeline: CdcPipeline, { identity, tables, layouts }: LogTables): string {
   return JSON.stringify({
-    source: seen.identity,
-    tables: seen.tables.map(({ identity }) => identity).join(' '),
+    source: identity,
+    tables: tables.map((table) => table.identity).join(' '),
     write: pipeline.write,
     target: targetTables(pipeline).map(fingerprintWord).join(' '),
+    layouts: tables.map((table, at) => `${table.identity}|${layouts[at]?.rows}|${layouts[at]?.columns}`).join(' '),
+  })
+}
+
+/** Names of the tables whose rows were written anew, and with other columns, since the stored fingerprint was made. */
+export function rewrittenTables(fingerprint: string, { tables, layouts }: LogTables): readonly string[] {
+  const stored = [...fingerprintWords(fingerprint, 'layouts')].map((word) => word?.split('|') ?? [])
+  return tables.flatMap(({ identity, name }, at) => {
+    const before = stored.find(([table]) => table === identity)
+    const now = layouts[at]
+    return before !== undefined && before[1] !== now?.rows && before[2] !== now?.columns ? [printTableName(name)] : []
   })
 }
 
@@ -244,7 +261,7 @@ export function followedTables<T extends Table>(state: State | null, tables: rea
 }
 
 /** One part of a stored `logFingerprint`. Throws `state-corrupted`. */
-export function fingerprintWords(fingerprint: string, part: 'source' | 'tables' | 'target'): ReadonlySet<string> {
+export function fingerprintWords(fingerprint: string, part: 'source' | 'tables' | 'target' | 'layouts'): ReadonlySet<string> {
   try {
     return new Set((JSON.parse(fingerprint) as Record<string, string>)[part]?.split(' '))
   } catch (error) {

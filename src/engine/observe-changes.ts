@@ -2,7 +2,15 @@
 
 import type { LogObservation, LogSource } from '../contract/log.ts'
 import { LoadError } from '../core/errors.ts'
-import { type CdcPipeline, fingerprintChanges, fingerprintWord, fingerprintWords, logFingerprint, targetTables } from '../core/pipeline.ts'
+import {
+  type CdcPipeline,
+  fingerprintChanges,
+  fingerprintWord,
+  fingerprintWords,
+  logFingerprint,
+  rewrittenTables,
+  targetTables,
+} from '../core/pipeline.ts'
 import type { LogPosition } from '../core/position.ts'
 import type { State } from '../core/state.ts'
 import { parseTableName, printTableName } from '../core/table.ts'
@@ -13,6 +21,8 @@ export interface ChangesObservation {
   readonly seen: LogObservation
   /** Names of tables that are copied first. */
   readonly copying: readonly string[]
+  /** Those of them whose rows have other values than the log has told of. */
+  readonly rewritten: readonly string[]
 }
 
 export function isFollowed(state: State | null): state is FollowedState {
@@ -39,7 +49,7 @@ export async function observeBeginning(
 ): Promise<ChangesObservation> {
   const seen = await log.observe(pipeline, null)
   if (!fresh) refuseTakenSlot(pipeline, seen, state)
-  return { seen, copying: seen.tables.map(({ name }) => printTableName(name)) }
+  return { seen, rewritten: [], copying: seen.tables.map(({ name }) => printTableName(name)) }
 }
 
 /** A slot that nobody here remembers is another project's, whose place in the log would be lost with it. Throws `log-unavailable`. */
@@ -64,7 +74,8 @@ export async function observeFollowing(
   const copying = [...(state.position.copying ?? []), ...asked]
   // What is copied again needs nothing of the log before.
   const seen = await log.observe(pipeline, { ...state, position: { ...state.position, copying } })
-  return { seen, copying: [...new Set([...copying, ...addedTables(pipeline, seen, state)])] }
+  const rewritten = rewrittenTables(state.fingerprint, seen)
+  return { seen, rewritten, copying: [...new Set([...copying, ...addedTables(pipeline, seen, state), ...rewritten])] }
 }
 
 /** Names of the pipeline's tables that the stored position knows nothing of. Throws `definition-changed` for any other change. */

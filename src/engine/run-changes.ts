@@ -51,7 +51,14 @@ async function readLogState(pipeline: CdcPipeline, target: Target): Promise<Foll
 async function noteTablesToCopy(pipeline: CdcPipeline, machinery: Machinery, asked: readonly string[]): Promise<void> {
   const { target } = machinery
   const state = await readLogState(pipeline, target)
-  const { seen, copying } = await observeFollowing(pipeline, logOf(machinery, pipeline).log, state, asked)
+  const { seen, copying, rewritten } = await observeFollowing(pipeline, logOf(machinery, pipeline).log, state, asked)
+  for (const table of rewritten)
+    machinery.emit({
+      kind: 'warning',
+      pipeline: pipeline.name,
+      code: 'rewritten-table',
+      message: `The rows of ${table} were rewritten by ALTER TABLE, of which no log tells; it is copied again.`,
+    })
   const fingerprint = logFingerprint(pipeline, seen)
   if (copying.length === (state.position.copying?.length ?? 0) && fingerprint === state.fingerprint) return
   const { at, table } = state.position

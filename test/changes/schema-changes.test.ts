@@ -1,8 +1,8 @@
 // Columns that come, go and grow at the source while its log is followed, before and between changes that wait in it.
 
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { type Loading, TARGET_KINDS } from '../servers/loading.ts'
-import { leftAtSource, loadsAll, startTables, useOwnServer } from './following.ts'
+import { areSame, leftAtSource, loadsAll, startTables, useOwnServer } from './following.ts'
 
 useOwnServer()
 
@@ -72,6 +72,44 @@ test.concurrent('columns that come and grow while the log is followed', async ({
   following.child.kill('SIGTERM')
   expect((await following.done).exit).toBe(0)
   await loadsAll(loading, { t: ['id', 'v', 's', 'w'] })
+})
+
+describe('rows that ALTER TABLE rewrites, of which the log tells nothing', () => {
+  const rewrites: [what: string, sql: string, copied: boolean, columns?: readonly string[]][] = [
+    ['another value under the same type', 'ALTER TABLE t ALTER v TYPE int USING v * 10', true],
+    ['a default of its own for each row', 'ALTER TABLE t ADD COLUMN r float8 DEFAULT random()', true, ['id', 'v', 's', 'r']],
+    ['numbers for rows that had none', 'ALTER TABLE t ADD COLUMN n serial', true, ['id', 'v', 's', 'n']],
+    ['a default that a rewrite has hidden', 'ALTER TABLE t ADD COLUMN d int DEFAULT 7; VACUUM FULL t', true, ['id', 'v', 's', 'd']],
+    ['VACUUM FULL, which changes nothing', 'VACUUM FULL t', false],
+    ['a new default, which changes no row', 'ALTER TABLE t ALTER v SET DEFAULT 5', false],
+  ]
+  for (const target of TARGET_KINDS)
+    test.concurrent.for(rewrites)(`%s, into ${target}`, async ([, sql, copied, columns = ['id', 'v', 's']], { expect: look }) => {
+      await using loading = await followed(target)
+      await loading.source.run('UPDATE t SET v = v + 1 WHERE id < 5')
+      for (const statement of sql.split('; ')) await loading.source.run(statement)
+      await loading.source.run('UPDATE t SET v = v + 1 WHERE id > 15; DELETE FROM t WHERE id = 9')
+      const { error, rows } = await loading.run()
+      look(error).toBeNull()
+      look(rows.read >= 19).toBe(copied)
+      await areSame(loading, { t: columns }, look)
+      look((await loading.run()).rows.read).toBe(0)
+    })
+
+  test.concurrent('while the log is followed', async ({ expect: look }) => {
+    await using loading = await followed('postgres')
+    const following = loading.start(['follow', '--every', '1s'])
+    const at = async (id: number): Promise<string | null | undefined> =>
+      (await loading.target.rows(`SELECT v FROM t WHERE id = ${id}`))[0]?.['v']
+    await loading.source.run('UPDATE t SET v = 50 WHERE id = 1')
+    await look.poll(() => at(1), { timeout: 20_000 }).toBe('50')
+    await loading.source.run('ALTER TABLE t ALTER v TYPE int USING v * 10; UPDATE t SET v = 1 WHERE id = 1')
+    await look.poll(() => at(2), { timeout: 20_000 }).toBe('20')
+    await look.poll(() => at(1), { timeout: 20_000 }).toBe('1')
+    following.child.kill('SIGTERM')
+    look((await following.done).exit).toBe(0)
+    await loadsAll(loading, { t: ['id', 'v', 's'] }, {}, look)
+  })
 })
 
 test.concurrent('a table that is dropped and made again under its name is copied again', async () => {

@@ -27,6 +27,7 @@ import { Relations } from './relations.ts'
 import { ReplicationStream, type StreamedChunk } from './replication-stream.ts'
 import { openSession, type Session } from './session.ts'
 import { dropSlot, readSlot, type Slot, waitForSlot } from './slot.ts'
+import { refuseRewritten } from './table-layout.ts'
 
 /** Transactions that are larger come in several chunks. With 16 MB it is no quicker, and the process takes 330 MB instead of 190. */
 const CHUNK_BYTES = 4 * 1024 * 1024
@@ -56,6 +57,7 @@ export class PostgresLog implements LogSource {
     await refuseGaps(session, pipeline, publication, tables, state)
     return {
       tables,
+      layouts: tables.map(({ layout }) => layout),
       there: { slot: slot !== null, publication: publication !== null },
       head: logPosition(facts.timeline, facts.flushed),
       identity: `postgres/${facts.system}/${facts.database}/${pipeline.source.slot}`,
@@ -188,7 +190,11 @@ export class PostgresLog implements LogSource {
     const onOlderType = (): void => {
       this.#hasOlderTypes ||= format === 'pg-binary'
     }
-    const relations = new Relations(seen.tables as readonly LoggedTable[], parsePosition(seen.head, pipeline.name)[1], format, onOlderType)
+    const tables = seen.tables as readonly LoggedTable[]
+    const head = parsePosition(seen.head, pipeline.name)[1]
+    const relations = new Relations(tables, head, format, onOlderType)
+    // A table is described again after any change of it, such as by VACUUM.
+    let isChanged = false
     const { slot, publication } = pipeline.source
     const stream = new ReplicationStream(session, {
       slot,
@@ -197,7 +203,10 @@ export class PostgresLog implements LogSource {
       until: until === null ? null : parsePosition(until, pipeline.name)[1],
       binary: format === 'pg-binary',
       chunkBytes: CHUNK_BYTES,
-      relation: (relation, commit) => relations.target(relation, commit),
+      relation: (relation, commit) => {
+        isChanged ||= commit > head
+        return relations.target(relation, commit)
+      },
     })
     try {
       await waitForSlot(await this.#main(), slot)
@@ -206,7 +215,12 @@ export class PostgresLog implements LogSource {
       stream.close()
       throw error
     }
-    return new PostgresChanges(stream, timeline, pipeline.name)
+    const look = async (): Promise<void> => {
+      if (!isChanged) return
+      isChanged = false
+      await refuseRewritten(await this.#main(), tables)
+    }
+    return new PostgresChanges(stream, timeline, pipeline.name, look)
   }
 
   async check(pipeline: CdcPipeline): Promise<readonly Finding[]> {
@@ -290,15 +304,18 @@ class PostgresChanges implements ChangeStream {
   readonly #stream: ReplicationStream
   readonly #timeline: number
   readonly #pipeline: string
+  readonly #look: () => Promise<void>
   readonly #given = new WeakMap<LogChunk, StreamedChunk>()
 
-  constructor(stream: ReplicationStream, timeline: number, pipeline: string) {
+  constructor(stream: ReplicationStream, timeline: number, pipeline: string, look: () => Promise<void>) {
+    this.#look = look
     this.#stream = stream
     this.#timeline = timeline
     this.#pipeline = pipeline
   }
 
   async next(waitMs: number): Promise<LogChunk> {
+    await this.#look()
     const given = await this.#stream.next(waitMs)
     const chunk: LogChunk = {
       changes: given.changes,

@@ -1,12 +1,15 @@
 // A table whose changes are read from the log: what the log says of it, and what of a table is not in the log.
 
+import type { TableLayout } from '../../contract/log.ts'
 import { LoadError } from '../../core/errors.ts'
 import { printTableName, type TableName } from '../../core/table.ts'
 import { tableIdentifier } from '../../sql/quote.ts'
 import { describeTable, type PostgresTable } from './describe.ts'
 import type { Session } from './session.ts'
+import { readLayout } from './table-layout.ts'
 
 export interface LoggedTable extends PostgresTable {
+  readonly layout: TableLayout
   /** Of each column by its name, as the log says it: type and modifier. */
   readonly declarations: ReadonlyMap<string, { readonly type: number; readonly modifier: number }>
 }
@@ -42,7 +45,12 @@ export async function describeLogged(session: Session, name: TableName): Promise
   )
   const declarations = new Map(types.map((one) => [one['name'] ?? '', { type: Number(one['type']), modifier: Number(one['modifier']) }]))
   // What the database computes is not in the log.
-  return { ...table, declarations, columns: table.columns.filter(({ generated }) => generated !== true) }
+  return {
+    ...table,
+    declarations,
+    layout: await readLayout(session, table.oid),
+    columns: table.columns.filter(({ generated }) => generated !== true),
+  }
 }
 
 /**
