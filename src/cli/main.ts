@@ -3,6 +3,7 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
 import { asLoadError, ERRORS } from '../core/errors.ts'
 import { Console, type GlobalOptions } from './console.ts'
+import type { ConvertFlags } from './convert.ts'
 import { VERSION } from './version.ts'
 
 process.on('unhandledRejection', (reason) => {
@@ -131,6 +132,11 @@ command('reload', 'load chosen partitions again', partitions)
   .argument('<keys...>')
   .action(act(async (console, name: string, keys: string[]) => (await import('./partitions.ts')).reloadPartitions(console, name, keys)))
 
+command('convert', 'hand a pipeline over to another pattern')
+  .argument('<pipeline>')
+  .addOption(new Option('--to <pattern>', 'the pattern').choices(['cdc', 'watermark']).makeOptionMandatory())
+  .option('--cursor <column>', 'what the watermark goes by')
+  .action(act(async (console, name: string, flags: ConvertFlags) => (await import('./convert.ts')).convert(console, name, flags)))
 command('drop', 'remove what a pipeline made at its source, and its state; data stay')
   .argument('<pipeline>')
   .action(act(async (console, name: string) => (await import('./drop.ts')).drop(console, name)))

@@ -17,16 +17,18 @@ import type { Emit, PipelineResult } from '../core/event.ts'
 import { ORDINARY_RUN, type RunRequest } from '../core/head.ts'
 import type { LedgerRow, LedgerSummary } from '../core/ledger.ts'
 import {
+  type CdcPipeline,
   fingerprint,
   type Pipeline,
   type ResolvedPipeline,
   resolvePipeline,
   selectedTable,
+  targetTables,
   type WatermarkPipeline,
 } from '../core/pipeline.ts'
 import { isFilling, type Position, watermarkOf } from '../core/position.ts'
 import type { HistoryRow, State, StateRow } from '../core/state.ts'
-import type { Table } from '../core/table.ts'
+import type { Table, TableName } from '../core/table.ts'
 import { logOf } from '../engine/log-of.ts'
 import { DEFAULT_SETTINGS, type Settings } from '../engine/machinery.ts'
 import { moveState } from '../engine/move-state.ts'
@@ -34,6 +36,7 @@ import { partitionsOf } from '../engine/observe-partitions.ts'
 import { runPipeline } from '../engine/run.ts'
 import { checkPipeline } from './check-pipeline.ts'
 import { Connections, type FindConnector } from './connections.ts'
+import { type Conversion, toCdc, toWatermark } from './convert-pipeline.ts'
 import { place } from './place.ts'
 import { type AnyPlan, planPipeline } from './plan-pipeline.ts'
 
@@ -284,6 +287,63 @@ export class OpenProject {
     const ends = await this.ends(pipeline)
     const { removed, left } = pipeline.pattern === 'cdc' ? await logOf(ends, pipeline).log.drop(pipeline) : { removed: [], left: [] }
     return { removed: (await ends.target.forget(pipeline.name)) ? [...removed, `state of ${name}`] : removed, left }
+  }
+
+  /** What a pipeline becomes under another pattern; changes nothing. Throws `bad-usage` where it can't. */
+  async previewConversion(name: string, to: 'cdc' | 'watermark', cursor: string | null): Promise<Conversion> {
+    const pipeline = await this.#one(name)
+    return to === 'cdc' ? toCdc(pipeline, await this.ends(pipeline)) : toWatermark(pipeline, cursor)
+  }
+
+  /**
+   * Hands a pipeline over: every row is compared once, and only what differs is written. The project file is not changed: from now on it
+   * must say what `previewConversion` gives, and the old definition is refused.
+   */
+  async convert(
+    name: string,
+    to: 'cdc' | 'watermark',
+    {
+      cursor,
+      onEvent = () => {},
+      signal = new AbortController().signal,
+    }: Pick<RunOptions, 'onEvent' | 'signal'> & { readonly cursor: string | null },
+  ): Promise<{ readonly results: readonly PipelineResult[] }> {
+    const { pipelines } = await this.previewConversion(name, to, cursor)
+    const taken = pipelines.find((one) => one.name !== name && this.project.pipelines.some((other) => other.name === one.name))
+    if (taken !== undefined) throw new LoadError('bad-usage', `Pipeline ${name} would become ${taken.name}, and there is one of that name.`)
+    const before = await this.state(name)
+    const results: PipelineResult[] = []
+    for (const pipeline of pipelines) {
+      const result = await this.#runOne(pipeline, { ...ORDINARY_RUN, fullRefresh: to === 'watermark' }, onEvent, signal)
+      results.push(result)
+      if (result.error === null) continue
+      if (pipeline.pattern === 'cdc') await this.#giveBack(pipeline, before)
+      return { results }
+    }
+    if (to === 'watermark') await this.#leaveLog(name, pipelines)
+    return { results }
+  }
+
+  /** The old pipeline can go on where the hand-over has not got so far that the log took it over. */
+  async #giveBack(pipeline: CdcPipeline, before: State | null): Promise<void> {
+    const ends = await this.ends(pipeline)
+    const now = await ends.target.readState(pipeline.name)
+    if (before === null || now?.position.kind !== 'snapshot' || before.position.kind === 'snapshot') return
+    await logOf(ends, pipeline).log.drop(pipeline)
+    const { position, fingerprint: definition, unswept } = before
+    const table = await ends.target.describe(targetTables(pipeline)[0] as TableName)
+    if (table === null) return
+    const to: State = { pipeline: pipeline.name, position, epoch: now.epoch + 1n, fingerprint: definition, unswept }
+    await moveState(ends.target, now, to, { runId: randomUUID(), cause: 'set', table })
+  }
+
+  /** What followed the log is gone at the source, and at the target unless it goes on under its name. */
+  async #leaveLog(name: string, successors: readonly Pipeline[]): Promise<void> {
+    const pipeline = await this.#one(name)
+    if (pipeline.pattern !== 'cdc') return
+    const ends = await this.ends(pipeline)
+    await logOf(ends, pipeline).log.drop(pipeline)
+    if (successors.every((one) => one.name !== name)) await ends.target.forget(name)
   }
 
   async close(): Promise<void> {

@@ -5,7 +5,8 @@ import { dataTypeOf } from './type-rules.ts'
 /** A table as the database's own catalog tells it; null where there is none. */
 export async function describeTable(connection: Connection, path: string, name: TableName): Promise<Table | null> {
   const where = 'database_name = current_database() AND schema_name = ? AND table_name = ?'
-  const values = [name.schema ?? 'main', name.name]
+  const schema = name.schema ?? 'main'
+  const values = [schema, name.name]
   const [table] = await connection.rows(`SELECT estimated_size, sql FROM duckdb_tables() WHERE ${where}`, values)
   if (table === undefined) return null
   const columns = await connection.rows(
@@ -20,7 +21,7 @@ FROM duckdb_columns() WHERE ${where} ORDER BY column_index`,
   const sql = table['sql'] as string
   const key = (primary?.['names'] ?? []) as readonly string[]
   return {
-    name,
+    name: { schema, name: name.name },
     columns: columns.map((column): Column => {
       const native = column['type'] as string
       const generated = isGenerated(sql, column['name'] as string)
