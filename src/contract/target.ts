@@ -117,8 +117,8 @@ export interface Ending {
   readonly key: readonly string[]
   /** All partitions are in: key and index can be built, where the pipeline made the table. */
   readonly complete: boolean
-  /** Rows outside of these partitions are deleted (a full refresh); null: none are. */
-  readonly keepOnly: readonly Partition[] | null
+  /** Rows that are in no partition of the ledger are deleted: the end of a full refresh. */
+  readonly purges: boolean
   readonly fingerprint: string
   /** The position from now on, where everything is in. */
   readonly last: Position

@@ -30,10 +30,7 @@ export async function observePartitions(
   target: Target,
   request: RunRequest,
 ): Promise<PartitionLook> {
-  const ledgerOf = partitionsOf(target, pipeline.name)
-  // Before the state: where a refresh comes between the two, its state says that nothing of the ledger is certain.
-  const ledger = request.fullRefresh ? [] : await ledgerOf.readLedger(pipeline.name)
-  const [described, seen] = await both(source.describe(pipeline), lookAtTarget(pipeline, target))
+  const [described, { ledger, seen }] = await both(source.describe(pipeline), lookAtLedger(pipeline, target, request))
   const resolved = resolvePartitions(pipeline, described)
   const sourceTable = selectedTable(resolved, described)
   refuseChangedDefinition(resolved, sourceTable, seen.table, seen.state, request)
@@ -74,6 +71,12 @@ export async function observePartitions(
     await table.close()
     throw error
   }
+}
+
+/** The ledger before the state: where a refresh comes between the two, its state says that nothing of the ledger is certain. */
+async function lookAtLedger(pipeline: PartitionPipeline, target: Target, { fullRefresh }: RunRequest) {
+  const ledger = fullRefresh ? [] : await partitionsOf(target, pipeline.name).readLedger(pipeline.name)
+  return { ledger, seen: await lookAtTarget(pipeline, target) }
 }
 
 export function partitionsOf(target: Target, pipeline: string): PartitionTarget {

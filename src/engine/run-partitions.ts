@@ -149,7 +149,7 @@ async function finish(
     indexes: last.kind === 'partitions',
     key: plan.load.keyGuaranteed && keyed ? plan.load.key : [],
     complete,
-    keepOnly: plan.refreshes && complete ? plan.partitions.map(({ partition }) => partition) : null,
+    purges: plan.refreshes && complete,
     fingerprint: plan.load.fingerprint,
     last,
     read: progress.read,

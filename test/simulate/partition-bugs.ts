@@ -111,6 +111,9 @@ class BlindToPrepared extends MemorySource {
   }
 }
 
+/** What each run has prepared. */
+const wanted = new Map<string, readonly Partition[]>()
+
 export const PARTITION_SOURCE_BUGS: readonly PartitionBug[] = [
   {
     name: 'the lower bound is left out',
@@ -289,13 +292,20 @@ export const PARTITION_TARGET_BUGS: readonly PartitionBug[] = [
     name: 'a full refresh deletes what other runs have loaded meanwhile',
     from: 1230,
     target: bentLedger((ledger, target) => ({
+      prepare: async (preparation) => {
+        const state = await ledger.prepare(preparation)
+        wanted.set(
+          preparation.runId,
+          preparation.wanted.map(({ partition }) => partition),
+        )
+        return state
+      },
       finish: async (ending) => {
-        const old = target.contents.tables.get('orders')
-        const { keepOnly } = ending
         const ended = await ledger.finish(ending)
+        const kept = wanted.get(ending.runId) ?? []
         const now = target.contents.tables.get('orders')
-        if (keepOnly === null || old === undefined || now === undefined) return ended
-        const rows = now.rows.filter((row) => keepOnly.some(({ bounds }) => isInPartition(row[1] ?? null, bounds)))
+        if (!ending.purges || ending.cause !== 'full-refresh' || now === undefined) return ended
+        const rows = now.rows.filter((row) => kept.some(({ bounds }) => isInPartition(row[1] ?? null, bounds)))
         target.contents = { ...target.contents, tables: new Map([['orders', { ...now, rows }]]) }
         return ended
       },
@@ -317,7 +327,7 @@ export const PARTITION_TARGET_BUGS: readonly PartitionBug[] = [
   },
   {
     name: 'attempts begin anew when the ledger forgets',
-    from: 700,
+    from: 3100,
     target: bentLedger((ledger, target) => ({
       prepare: async (preparation) => {
         const state = await ledger.prepare(preparation)

@@ -293,7 +293,7 @@ test('a full refresh spares what other runs loaded meanwhile, and no claim from 
     indexes: true,
     key: ['id'],
     complete: true,
-    keepOnly: partitions.slice(0, 1),
+    purges: true,
     fingerprint: 'f',
     last: { kind: 'partitions' },
     read: 3,

@@ -127,9 +127,9 @@ export class DuckdbPartitions implements PartitionTarget {
       const collisions = await collidingPartitions(connection, ending, this.#ledger)
       if (collisions.length > 0) return { state: from, deleted: 0, collisions }
     }
-    const deleted = ending.keepOnly === null ? 0 : await purge(connection, ending, await this.#ledger.read(connection, ending.pipeline))
+    const deleted = ending.purges ? await purge(connection, ending, await this.#ledger.read(connection, ending.pipeline)) : 0
     const rows = addCounts(ending.rows, { ...NO_ROWS, deleted })
-    const position = ending.complete ? positionAtEnd(from.position, ending.last, ending.keepOnly !== null) : from.position
+    const position = ending.complete ? positionAtEnd(from.position, ending.last, ending.purges) : from.position
     const to: State = { pipeline: ending.pipeline, position, epoch: from.epoch + 1n, fingerprint: ending.fingerprint, unswept: 0 }
     await this.#store.advance(connection, from, to, ending.runId)
     await this.#store.record(connection, from, to, ending.read, rows, ending, ending.seconds)
@@ -163,11 +163,10 @@ export class DuckdbPartitions implements PartitionTarget {
   }
 }
 
-/** Not the rows of what other runs have entered into the ledger since: none is entered while this goes on. */
-async function purge(connection: Connection, { keepOnly, table, by }: Ending, ledger: readonly LedgerRow[]): Promise<number> {
-  const known = new Set(keepOnly?.map(({ key }) => key))
-  const entered = ledger.filter(({ key }) => !known.has(key)).map((row) => storedPartition(by, row.key, row.lower, row.upper))
-  const inside = insideCondition(table, by.column, [...(keepOnly ?? []), ...entered])
+/** By the ledger of now, which also has what other runs have entered: nothing is entered while this goes on. */
+async function purge(connection: Connection, { table, by }: Ending, ledger: readonly LedgerRow[]): Promise<number> {
+  const kept = ledger.map((row) => storedPartition(by, row.key, row.lower, row.upper))
+  const inside = insideCondition(table, by.column, kept)
   return connection.run(`DELETE FROM ${tableIdentifier(table.name)} WHERE (${inside}) IS NOT TRUE`)
 }
 

@@ -100,9 +100,9 @@ export class MemoryPartitions implements PartitionTarget {
     const name = printTableName(table.name)
     const old = contents.tables.get(name)
     if (old === undefined) throw new LoadError('target-missing', `There is no table ${name}.`)
-    // The ledger also has what other runs entered since: their rows are theirs.
+    // By the ledger of now, which also has what other runs have entered.
     const entered = [...ledgerOf(contents, pipeline).values()].map((row) => storedPartition(by, row.key, row.lower, row.upper))
-    const kept = { ...old, rows: ending.keepOnly === null ? old.rows : rowsIn(old, by.column, [...ending.keepOnly, ...entered]) }
+    const kept = { ...old, rows: ending.purges ? rowsIn(old, by.column, entered) : old.rows }
     const deleted = old.rows.length - kept.rows.length
     const builds = complete && tableInMaking(from.position) === old.table.identity && ending.key.length > 0
     if (builds) {
@@ -113,7 +113,7 @@ export class MemoryPartitions implements PartitionTarget {
     const tables = new Map(contents.tables).set(name, builds ? { ...kept, unique: ending.key } : kept)
     const to: State = {
       pipeline,
-      position: complete ? positionAtEnd(from.position, ending.last, ending.keepOnly !== null) : from.position,
+      position: complete ? positionAtEnd(from.position, ending.last, ending.purges) : from.position,
       epoch: from.epoch + 1n,
       fingerprint: ending.fingerprint,
       unswept: 0,

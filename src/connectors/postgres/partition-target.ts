@@ -130,19 +130,17 @@ export class PostgresPartitions implements PartitionTarget {
     const rows = addCounts(ending.rows, { ...NO_ROWS, deleted })
     const made = tableInMaking(from.position)
     if (ending.complete && made !== null) await this.#buildIndexes(session, ending, made)
-    const position = ending.complete ? positionAtEnd(from.position, ending.last, ending.keepOnly !== null) : from.position
+    const position = ending.complete ? positionAtEnd(from.position, ending.last, ending.purges) : from.position
     const to: State = { pipeline: ending.pipeline, position, epoch: from.epoch + 1n, fingerprint: ending.fingerprint, unswept: 0 }
     await this.#store.advance(session, from, to, ending.runId)
     await this.#store.record(session, from, to, ending.read, rows, ending, ending.seconds)
     return { state: to, deleted, collisions: [] }
   }
 
-  /** Not the rows of what other runs have entered into the ledger since: none is entered while this goes on. */
-  async #purge(session: Session, { pipeline, keepOnly, table, by }: Ending): Promise<number> {
-    if (keepOnly === null) return 0
-    const known = new Set(keepOnly.map(({ key }) => key))
-    const entered = (await this.#ledger.read(session, pipeline)).filter(({ key }) => !known.has(key))
-    const kept = [...keepOnly, ...entered.map((row) => storedPartition(by, row.key, row.lower, row.upper))]
+  /** By the ledger of now, which also has what other runs have entered: nothing is entered while this goes on. */
+  async #purge(session: Session, { pipeline, purges, table, by }: Ending): Promise<number> {
+    if (!purges) return 0
+    const kept = (await this.#ledger.read(session, pipeline)).map((row) => storedPartition(by, row.key, row.lower, row.upper))
     const inside = insidePredicate(POSTGRES, by.column, kept)
     return (await session.execute(`DELETE FROM ${tableIdentifier(table.name)} WHERE (${inside}) IS NOT TRUE`)).count
   }
