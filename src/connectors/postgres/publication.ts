@@ -8,6 +8,7 @@ import { printTableName, type TableName } from '../../core/table.ts'
 import { identifier, literal, tableIdentifier } from '../../sql/quote.ts'
 import type { LoggedTable } from './logged-table.ts'
 import type { Session } from './session.ts'
+import { writeSource } from './write-source.ts'
 
 export interface Publication {
   readonly isOwn: boolean
@@ -110,9 +111,19 @@ async function refuseToPublish(
   if (statement === null) return
   const [row] = await session.query(
     `SELECT current_user AS role, (SELECT string_agg(c.oid::regclass::text, ', ') FROM pg_class c WHERE c.oid = ANY ($1::oid[]) AND NOT pg_has_role(c.relowner, 'USAGE')) AS foreign,
+       pg_is_in_recovery() AS standby,
        coalesce((SELECT pg_has_role(pubowner, 'USAGE') FROM pg_publication WHERE pubname = $2), has_database_privilege(current_database(), 'CREATE')) AS may`,
     [`{${statement.tables.map(({ oid }) => oid).join(',')}}`, pipeline.source.publication],
   )
+  if (row?.['standby'] === 't')
+    throw new LoadError(
+      'log-unavailable',
+      `${session.what} is a standby: publication ${pipeline.source.publication} is made at its primary.`,
+      {
+        where: session.what,
+        hint: `At the primary, as the owner of the tables: ${statement.sql};`,
+      },
+    )
   if (row?.['foreign'] == null && row?.['may'] === 't') return
   const why =
     row?.['foreign'] == null ? `may not ${publication === null ? 'make' : 'alter'} publications here` : `does not own ${row['foreign']}`
@@ -144,21 +155,9 @@ export async function publishAll(session: Session, pipeline: CdcPipeline, tables
   const statement = publishing(pipeline, publication, tables)
   if (statement === null) return
   const remark = `COMMENT ON PUBLICATION ${identifier(pipeline.source.publication)} IS ${literal(OWN)}`
-  await write(session, publication === null ? [statement.sql, remark] : [statement.sql])
+  await writeSource(session, publication === null ? [statement.sql, remark] : [statement.sql])
 }
 
 export async function dropPublication(session: Session, { source }: CdcPipeline): Promise<void> {
-  await write(session, [`DROP PUBLICATION ${identifier(source.publication)}`])
-}
-
-/** Sessions at the source are read-only otherwise. */
-async function write(session: Session, statements: readonly string[]): Promise<void> {
-  await session.query('BEGIN READ WRITE')
-  try {
-    for (const statement of statements) await session.query(statement)
-    await session.query('COMMIT')
-  } catch (error) {
-    await session.query('ROLLBACK').catch(() => session.destroy())
-    throw error
-  }
+  await writeSource(session, [`DROP PUBLICATION ${identifier(source.publication)}`])
 }
