@@ -1,10 +1,13 @@
 // What a person should know about the slot of a pipeline before its source runs out of room, or gives the slot up.
 
 import type { Finding } from '../../contract/finding.ts'
+import { LoadError } from '../../core/errors.ts'
 import type { CdcPipeline } from '../../core/pipeline.ts'
 import { bytesText } from '../../core/plan-text.ts'
 import { durationText } from '../../core/run-view.ts'
+import type { PostgresConfig } from './config.ts'
 import type { LogLimits } from './log-limits.ts'
+import { openLogSession } from './log-session.ts'
 import { COPY_AGAIN, whyInvalidated } from './refuse-slot.ts'
 import type { Slot } from './slot.ts'
 
@@ -22,6 +25,17 @@ export function checkSlot(pipeline: CdcPipeline, slot: Slot | null, limits: LogL
     ...checkTimeouts(pipeline, limits),
     ...checkFailover(pipeline, slot, limits),
   ]
+}
+
+/** Whether a connection can be had over which the log is read: a pooler in between may let only others through. */
+export async function checkLine(config: PostgresConfig, what: string): Promise<readonly Finding[]> {
+  try {
+    await (await openLogSession(config, what)).close()
+    return []
+  } catch (error) {
+    if (!(error instanceof LoadError)) throw error
+    return [{ severity: 'error', code: error.code, message: error.message, hint: error.hint }]
+  }
 }
 
 function stateOf({ source }: CdcPipeline, slot: Slot, { keepBytes }: LogLimits): Finding {

@@ -79,16 +79,5 @@ function slotError(error: unknown, slot: string, what: string): unknown {
       cause: error,
       hint: 'Raise max_replication_slots, or drop slots that nobody reads: SELECT * FROM pg_replication_slots.',
     })
-  // A pooler that passes the connection on as one of the usual kind, on which these words mean nothing.
-  if (/syntax error at or near "CREATE_REPLICATION_SLOT"/.test(error.message)) return poolerError(what, error)
   return error
-}
-
-/** A pooler in between hands on statements, not the log. */
-export function poolerError(what: string, cause: unknown): LoadError {
-  return new LoadError('log-unavailable', `${what} is reached through a pooler that does not pass on the log.`, {
-    where: what,
-    cause,
-    hint: 'Give the connection the address of the server itself.',
-  })
 }

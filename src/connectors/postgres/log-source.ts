@@ -17,7 +17,7 @@ import type { CdcPipeline } from '../../core/pipeline.ts'
 import type { Position } from '../../core/position.ts'
 import type { State } from '../../core/state.ts'
 import { identifier, literal } from '../../sql/quote.ts'
-import { checkSlot } from './check-log.ts'
+import { checkLine, checkSlot } from './check-log.ts'
 import type { PostgresConfig } from './config.ts'
 import { createSlot, type SlotToCreate } from './create-slot.ts'
 import { Heartbeat } from './heartbeat.ts'
@@ -174,7 +174,12 @@ export class PostgresLog implements LogSource {
 
   async check(pipeline: CdcPipeline): Promise<readonly Finding[]> {
     const session = await this.#main()
-    return checkSlot(pipeline, await readSlot(session, pipeline.source.slot), await readLimits(session))
+    const slot = await readSlot(session, pipeline.source.slot)
+    const findings = checkSlot(pipeline, slot, await readLimits(session))
+    // Where somebody reads already, a line can be had; where none is free, that is said.
+    const isKnown = slot?.active === true || findings.some(({ code }) => code === 'senders-used')
+    if (isKnown || !(await readFacts(session)).mayReplicate) return findings
+    return [...findings, ...(await checkLine(this.#config, this.#what))]
   }
 
   async status(pipeline: CdcPipeline, state: State | null): Promise<LogStatus> {
