@@ -13,6 +13,7 @@ const LIMITS: LogLimits = {
   slots: { used: 1, allowed: 10 },
   senders: { used: 0, allowed: 10 },
   waitsForStandbys: true,
+  absentStandbys: [],
 }
 
 const SLOT: Slot = {
@@ -115,5 +116,7 @@ describe('the server', () => {
       expect.stringContaining('warning slot-failover: The target may be ahead'),
     ])
     expect(found({ failover: true }, {}, true)).toHaveLength(1)
+    expect(found({}, { absentStandbys: ['one', 'two'] })).toHaveLength(1)
+    expect(found({ failover: true }, { absentStandbys: ['one', 'two'] })[1]).toContain('until one, two has it')
   })
 })

@@ -125,9 +125,16 @@ function checkTimeouts({ source }: CdcPipeline, { senderTimeoutMs, idleSeconds }
   return findings
 }
 
-function checkFailover({ source }: CdcPipeline, slot: Slot | null, { waitsForStandbys }: LogLimits): readonly Finding[] {
-  if (!source.failover) return []
+function checkFailover({ source }: CdcPipeline, slot: Slot | null, { waitsForStandbys, absentStandbys }: LogLimits): readonly Finding[] {
   const findings: Finding[] = []
+  if ((slot?.failover === true || source.failover) && absentStandbys.length > 0)
+    findings.push({
+      severity: 'warning',
+      code: 'slot-failover',
+      message: `The source hands out nothing of slot ${source.slot} until ${absentStandbys.join(', ')} has it (synchronized_standby_slots), and nobody reads there: runs wait.`,
+      hint: 'Start that standby, or take its slot out of synchronized_standby_slots.',
+    })
+  if (!source.failover) return findings
   if (slot !== null && !slot.failover)
     findings.push({
       severity: 'warning',

@@ -13,6 +13,8 @@ export interface LogLimits {
   readonly senders: { readonly used: number; readonly allowed: number }
   /** Standbys that must have everything before a failover slot hands it out. */
   readonly waitsForStandbys: boolean
+  /** The slots of those that are not there to have it. */
+  readonly absentStandbys: readonly string[]
 }
 
 const LIMITS = `
@@ -21,7 +23,9 @@ SELECT (SELECT setting::bigint * 1024 * 1024 FROM pg_settings WHERE name = 'max_
   (SELECT nullif(setting::bigint, 0) FROM pg_settings WHERE name = 'wal_sender_timeout') AS sender_timeout,
   (SELECT count(*) FROM pg_replication_slots) AS slots, current_setting('max_replication_slots') AS max_slots,
   (SELECT count(*) FROM pg_stat_replication) AS senders, current_setting('max_wal_senders') AS max_senders,
-  coalesce(current_setting('synchronized_standby_slots', true), '') <> '' AS waits`
+  coalesce(current_setting('synchronized_standby_slots', true), '') <> '' AS waits,
+  (SELECT string_agg(name, ',') FROM unnest(string_to_array(translate(current_setting('synchronized_standby_slots', true), ' "', ''), ',')) AS name
+     LEFT JOIN pg_replication_slots s ON s.slot_name = name WHERE s.active IS NOT TRUE) AS absent`
 
 export async function readLimits(session: Session): Promise<LogLimits> {
   const [row] = await session.query(LIMITS)
@@ -33,5 +37,6 @@ export async function readLimits(session: Session): Promise<LogLimits> {
     slots: { used: number('slots') ?? 0, allowed: number('max_slots') ?? 0 },
     senders: { used: number('senders') ?? 0, allowed: number('max_senders') ?? 0 },
     waitsForStandbys: row?.['waits'] === 't',
+    absentStandbys: row?.['absent']?.split(',') ?? [],
   }
 }

@@ -23,6 +23,7 @@ interface PublishedTable {
   readonly columns: readonly string[] | null
 }
 
+const WAIT_SECONDS = 60
 const OWN = 'made by tidemark'
 const ALL_OPERATIONS = 'insert, update, delete, truncate'
 
@@ -149,13 +150,48 @@ function publishing(
   return { sql, tables: absent }
 }
 
-/** Makes the publication, or adds what it lacks. It must be older than the slot that reads it. */
-export async function publishAll(session: Session, pipeline: CdcPipeline, tables: readonly LoggedTable[]): Promise<void> {
+/** Makes the publication, or adds what it lacks. It must be older than the slot that reads it. Throws `log-unavailable`. */
+export async function publishAll(
+  session: Session,
+  pipeline: CdcPipeline,
+  tables: readonly LoggedTable[],
+  waitSeconds = WAIT_SECONDS,
+): Promise<void> {
   const publication = await readPublication(session, pipeline)
   const statement = publishing(pipeline, publication, tables)
   if (statement === null) return
   const remark = `COMMENT ON PUBLICATION ${identifier(pipeline.source.publication)} IS ${literal(OWN)}`
-  await writeSource(session, publication === null ? [statement.sql, remark] : [statement.sql])
+  const limit = `SET LOCAL lock_timeout = '${waitSeconds}s'`
+  try {
+    await writeSource(session, [limit, statement.sql, ...(publication === null ? [remark] : [])])
+  } catch (error) {
+    if (error instanceof LoadError && error.message.includes(LOCK_TIMEOUT))
+      throw await lockedError(session, pipeline, statement.tables, waitSeconds)
+    throw error
+  }
+}
+
+/** The server's code for it. */
+const LOCK_TIMEOUT = '(55P03)'
+
+async function lockedError(
+  session: Session,
+  { source }: CdcPipeline,
+  tables: readonly LoggedTable[],
+  waitSeconds: number,
+): Promise<LoadError> {
+  // Locks of who only reads and writes rows hold up nothing.
+  const rows = await session.query(
+    `SELECT DISTINCT format('process %s (%s)', a.pid, coalesce(nullif(a.application_name, ''), 'no name')) AS who
+     FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+     WHERE l.granted AND l.relation = ANY ($1::oid[]) AND l.mode NOT IN ('AccessShareLock', 'RowShareLock', 'RowExclusiveLock') LIMIT 5`,
+    [`{${tables.map(({ oid }) => oid).join(',')}}`],
+  )
+  const who = rows.map((row) => row['who'] ?? '').join(', ') || 'they have been let go of only now'
+  return new LoadError('log-unavailable', `Publication ${source.publication} waited ${waitSeconds} s for locks on its tables: ${who}.`, {
+    where: session.what,
+    hint: 'Let them end, or run again when they are over.',
+  })
 }
 
 export async function dropPublication(session: Session, { source }: CdcPipeline): Promise<void> {

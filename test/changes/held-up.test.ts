@@ -1,14 +1,19 @@
-// A slot waits for what is open when it is made. The wait has an end, names who held it up, and leaves nothing.
+// A slot waits for what is open when it is made, and a publication for locks on its tables. The wait has an end, names who held it up,
+// and leaves nothing.
 
 import { describe, expect, test } from 'vitest'
 import { parsePostgresConfig } from '../../src/connectors/postgres/config.ts'
 import { createSlot } from '../../src/connectors/postgres/create-slot.ts'
 import { openLogSession } from '../../src/connectors/postgres/log-session.ts'
+import { describeLogged } from '../../src/connectors/postgres/logged-table.ts'
+import { publishAll } from '../../src/connectors/postgres/publication.ts'
 import { openSession } from '../../src/connectors/postgres/session.ts'
 import { type FreshDatabase, freshDatabase } from '../servers/fresh-database.ts'
 import { useOwnServer } from './following.ts'
 
 const server = useOwnServer()
+
+const POLICIES = { write: 'merge', onSchemaChange: 'evolve', workers: null } as const
 
 async function waits(database: FreshDatabase, name: string): Promise<unknown> {
   const config = parsePostgresConfig({ url: database.url })
@@ -22,8 +27,8 @@ async function waits(database: FreshDatabase, name: string): Promise<unknown> {
   }
 }
 
-describe('what holds up a new slot', () => {
-  test('a transaction that has written, and a prepared one', async () => {
+describe('what holds up a beginning', () => {
+  test('a slot: a transaction that has written, and a prepared one', async () => {
     await using database = await freshDatabase(server().url())
     await database.run('CREATE TABLE a (id int PRIMARY KEY)')
     const writer = await database.connect()
@@ -43,5 +48,26 @@ describe('what holds up a new slot', () => {
     expect(await database.rows('SELECT slot_name, plugin FROM pg_replication_slots')).toEqual([
       { slot_name: 'waiting', plugin: 'pgoutput' },
     ])
+  })
+
+  test('a publication: a lock on one of its tables', async () => {
+    await using database = await freshDatabase(server().url())
+    await database.run('CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE b (id int PRIMARY KEY)')
+    const session = await openSession(parsePostgresConfig({ url: database.url }), 'source shop', 'source').opened
+    const names = ['a', 'b'].map((name) => ({ schema: 'public', name }))
+    const tables = await Promise.all(names.map((name) => describeLogged(session, name)))
+    const source = { connection: 'shop', tables: names, slot: 'held', publication: 'held', failover: false, heartbeatSeconds: null }
+    const pipeline = { name: 'shop', pattern: 'cdc', source, target: { connection: 'warehouse', schema: null }, ...POLICIES } as const
+    const keeper = await database.connect()
+    await keeper.query("SET application_name = 'index builder'; BEGIN; LOCK TABLE b IN SHARE UPDATE EXCLUSIVE MODE")
+    await expect(publishAll(session, pipeline, tables, 1)).rejects.toMatchObject({
+      code: 'log-unavailable',
+      message: expect.stringMatching(/Publication held waited 1 s for locks on its tables: process \d+ \(index builder\)/),
+    })
+    expect(await database.rows('SELECT pubname FROM pg_publication')).toEqual([])
+    await keeper.query('COMMIT')
+    await publishAll(session, pipeline, tables, 1)
+    expect(await database.rows('SELECT pubname FROM pg_publication')).toEqual([{ pubname: 'held' }])
+    await session.close()
   })
 })
