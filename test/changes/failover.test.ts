@@ -86,8 +86,13 @@ describe('a standby takes over', () => {
     await loading.source.run('UPDATE a SET v = v + 1 WHERE id < 10')
     await loadsAll(loading, SAME, {}, expect)
     await synced(loading, standby, expect)
-    const early = resultOf(await loading.cli(['run'], at(standby, loading)))
-    expect(early.error).toMatchObject({ code: 'log-unavailable', message: expect.stringContaining('is a standby') })
+    // Whoever follows is there before it takes over, and waits for that.
+    const { child, done } = loading.start(['-o', 'ndjson', 'follow', '--every', '1s'], at(standby, loading))
+    let said = ''
+    child.stderr?.on('data', (text: string) => {
+      said += text
+    })
+    await expect.poll(() => said, { timeout: 20_000 }).toContain("is the copy of its primary's")
     await standby.stop()
     expect((await loading.cli(['check'])).out).toContain('until standby has it')
     await standby.restart()
@@ -96,8 +101,9 @@ describe('a standby takes over', () => {
     await using _ = downUntilTheEnd(primary)
     await takeOver(pair)
     await ask(standby, 'UPDATE a SET v = 0 WHERE id > 10; INSERT INTO a VALUES (101, 1)', loading.source.name)
-    expect(resultOf(await loading.cli(['run'], at(standby, loading))).error).toBeNull()
-    expect(await loading.target.rows(ALL)).toEqual(await ask(standby, ALL, loading.source.name))
+    await expect.poll(() => loading.target.rows(ALL), { timeout: 30_000 }).toEqual(await ask(standby, ALL, loading.source.name))
+    child.kill('SIGTERM')
+    expect((await done).exit).toBe(0)
     expect((await loading.state())?.position).toMatchObject({ kind: 'log', at: expect.stringMatching(/^2:/) })
     await ask(standby, 'UPDATE a SET v = 7 WHERE id = 1', loading.source.name)
     expect(resultOf(await loading.cli(['run'], at(standby, loading))).error).toBeNull()

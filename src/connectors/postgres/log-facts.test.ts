@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { CdcPipeline } from '../../core/pipeline.ts'
-import { type LogFacts, refuseServer } from './log-facts.ts'
+import { type LogFacts, refuseOptions, refuseServer } from './log-facts.ts'
 
 const FACTS: LogFacts = {
   walLevel: 'logical',
@@ -29,7 +29,8 @@ const pipeline = (failover: boolean, heartbeatSeconds: number | null): CdcPipeli
 
 function refusal(facts: Partial<LogFacts>, failover = false, heartbeat: number | null = null): string | null {
   try {
-    refuseServer({ ...FACTS, ...facts }, pipeline(failover, heartbeat), 'source shop')
+    refuseServer({ ...FACTS, ...facts }, 'source shop')
+    refuseOptions({ ...FACTS, ...facts }, pipeline(failover, heartbeat), 'source shop')
     return null
   } catch (error) {
     const { code, message } = error as { code: string; message: string }

@@ -55,10 +55,16 @@ export async function readFacts(session: Session): Promise<LogFacts> {
   }
 }
 
-/** Throws `unsupported-server`, `log-unavailable`, `missing-privilege`. */
-export function refuseServer(facts: LogFacts, { name, source }: CdcPipeline, what: string): void {
-  const refuse = (message: string, hint: string): LoadError => new LoadError('log-unavailable', message, { where: what, hint })
-  const major = Math.trunc(facts.version / 10_000)
+const majorOf = ({ version }: LogFacts): number => Math.trunc(version / 10_000)
+const refusing =
+  (what: string) =>
+  (message: string, hint: string): LoadError =>
+    new LoadError('log-unavailable', message, { where: what, hint })
+
+/** Throws `unsupported-server`, `log-unavailable`. */
+export function refuseServer(facts: LogFacts, what: string): void {
+  const refuse = refusing(what)
+  const major = majorOf(facts)
   if (major < 14)
     throw new LoadError('unsupported-server', `${what} is PostgreSQL ${major}; the oldest whose log is read is 14.`, { where: what })
   if (facts.walLevel !== 'logical')
@@ -70,6 +76,12 @@ export function refuseServer(facts: LogFacts, { name, source }: CdcPipeline, wha
     throw refuse(`Role ${facts.role} of ${what} may not read the log.`, `As a superuser: ALTER ROLE ${identifier(facts.role)} REPLICATION;`)
   if (facts.standby && major < 16)
     throw refuse(`${what} is a standby; before PostgreSQL 16 only a primary gives out its changes.`, 'Connect to the primary.')
+}
+
+/** What a pipeline asks for beyond the log itself. Throws `log-unavailable`, `missing-privilege`. */
+export function refuseOptions(facts: LogFacts, { name, source }: CdcPipeline, what: string): void {
+  const refuse = refusing(what)
+  const major = majorOf(facts)
   if (source.failover && major < 17)
     throw refuse(
       `Pipeline ${name} asks for a failover slot; ${what} is PostgreSQL ${major}, and they come with 17.`,

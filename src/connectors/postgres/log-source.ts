@@ -22,7 +22,7 @@ import type { PostgresConfig } from './config.ts'
 import { createSlot, type SlotToCreate } from './create-slot.ts'
 import { Heartbeat } from './heartbeat.ts'
 import { PostgresBeginning } from './log-beginning.ts'
-import { readFacts, refuseServer } from './log-facts.ts'
+import { readFacts, refuseOptions, refuseServer } from './log-facts.ts'
 import { readLimits } from './log-limits.ts'
 import { logIdentity, logPosition, parsePosition } from './log-position.ts'
 import { openLogSession } from './log-session.ts'
@@ -56,11 +56,12 @@ export class PostgresLog implements LogSource {
   async observe(pipeline: CdcPipeline, state: State | null): Promise<LogObservation> {
     const session = await this.#main()
     const facts = await readFacts(session)
-    refuseServer(facts, pipeline, this.#what)
+    refuseServer(facts, this.#what)
     const tables: LoggedTable[] = []
     for (const table of pipeline.source.tables) tables.push(await describeLogged(session, table))
     const slot = await readSlot(session, pipeline.source.slot)
     await refuseSlot(pipeline, slot, state, facts, this.#what, () => this.#readHistory(facts.timeline))
+    refuseOptions(facts, pipeline, this.#what)
     const publication = await readPublication(session, pipeline)
     await refuseGaps(session, pipeline, publication, tables, state)
     return {

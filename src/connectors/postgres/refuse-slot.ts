@@ -28,7 +28,7 @@ export const COPY_AGAIN = 'copy the tables again with `--full-refresh`, which ma
 const GIVE_UP =
   'Copy the tables again with `--full-refresh`, which makes a new slot; or give the pipeline up with `tidemark drop`: its tables stay as they are.'
 
-/** `history` is asked for only where the timelines differ. Throws `log-lost`, `log-unavailable`, `definition-changed`. */
+/** `history` is asked for only where the timelines differ. Throws `log-lost`, `unreachable`, `definition-changed`. */
 export async function refuseSlot(
   pipeline: CdcPipeline,
   slot: Slot | null,
@@ -51,9 +51,10 @@ export async function refuseSlot(
       `Connect to the server that has it; or ${COPY_AGAIN}.`,
     )
   refuseForeign(name, slot, facts, lost)
+  // It may be on its way to take over: worth another try.
   if (slot.synced && facts.standby)
     throw new LoadError(
-      'log-unavailable',
+      'unreachable',
       `Slot ${name} at ${what} is the copy of its primary's: it can be read when the standby is promoted.`,
       {
         where: what,
