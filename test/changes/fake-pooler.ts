@@ -1,5 +1,5 @@
 // Stands between a client and a Postgres as a pooler that knows nothing of replication: it refuses such a connection, as PgBouncer
-// before 1.23 does, or leaves out what asks for it, as with its `ignore_startup_parameters`.
+// before 1.23 does, or leaves out what asks for it, as with its `ignore_startup_parameters`. Or it knows no settings of a session either.
 
 import { connect, createServer, type Socket } from 'node:net'
 
@@ -10,7 +10,7 @@ export interface FakePooler extends AsyncDisposable {
   url(serverUrl: string): string
 }
 
-export async function startFakePooler(how: 'refuses' | 'ignores'): Promise<FakePooler> {
+export async function startFakePooler(how: 'refuses' | 'ignores' | 'knows nothing'): Promise<FakePooler> {
   let port = 0
   const sockets = new Set<Socket>()
   const server = createServer((client) => {
@@ -18,8 +18,9 @@ export async function startFakePooler(how: 'refuses' | 'ignores'): Promise<FakeP
     client.on('error', () => client.destroy())
     client.once('data', (first) => {
       const startup = how === 'ignores' ? withoutReplication(first) : first
-      if (startup.includes('replication\0database\0')) {
-        client.end(refusal())
+      const unknown = how === 'knows nothing' ? 'options' : 'replication'
+      if (startup.includes(`\0${unknown}\0`)) {
+        client.end(refusal(unknown))
         return
       }
       const upstream = connect(port, '127.0.0.1')
@@ -54,8 +55,8 @@ function withoutReplication(packet: Buffer): Buffer {
   return rest
 }
 
-function refusal(): Buffer {
-  const fields = Buffer.from('SFATAL\0C08P01\0Munsupported startup parameter: replication\0\0')
+function refusal(parameter: string): Buffer {
+  const fields = Buffer.from(`SFATAL\0C08P01\0Munsupported startup parameter: ${parameter}\0\0`)
   const head = Buffer.from([0x45, 0, 0, 0, 0])
   head.writeInt32BE(fields.length + 4, 1)
   return Buffer.concat([head, fields])

@@ -181,6 +181,15 @@ describe('who may read, and how it is reached', () => {
     expect({ exit: followed.exit, code: resultOf(followed).error?.code }).toEqual({ exit: 3, code: 'log-unavailable' })
   })
 
+  test.concurrent('a pooler that knows no settings of a session', async () => {
+    await using pooler = await startFakePooler('knows nothing')
+    await using loading = await start({ sourceUrl: pooler.url })
+    await refused(loading, 'unsupported-server', 3, 'unsupported startup parameter: options')
+    expect((await loading.cli(['check'])).json.findings).toContainEqual(
+      expect.objectContaining({ code: 'unsupported-server', hint: expect.stringContaining('pooler') }),
+    )
+  })
+
   test.concurrent('time limits of the server end neither the wait for a slot nor the copy', async () => {
     await using loading = await start()
     const { source } = loading

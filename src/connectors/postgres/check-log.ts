@@ -8,7 +8,7 @@ import { durationText } from '../../core/run-view.ts'
 import type { PostgresConfig } from './config.ts'
 import type { LogLimits } from './log-limits.ts'
 import { openLogSession } from './log-session.ts'
-import { COPY_AGAIN, whyInvalidated } from './refuse-slot.ts'
+import { absenceText, COPY_AGAIN, whyInvalidated } from './refuse-slot.ts'
 import type { Slot } from './slot.ts'
 
 /** Without a limit, a slot that keeps more than this is looked at before it fills the disk. */
@@ -131,7 +131,7 @@ function checkFailover({ source }: CdcPipeline, slot: Slot | null, { waitsForSta
     findings.push({
       severity: 'warning',
       code: 'slot-failover',
-      message: `The source hands out nothing of slot ${source.slot} until ${absentStandbys.join(', ')} has it (synchronized_standby_slots), and nobody reads there: runs wait.`,
+      message: absenceText(source.slot, absentStandbys),
       hint: 'Start that standby, or take its slot out of synchronized_standby_slots.',
     })
   if (!source.failover) return findings

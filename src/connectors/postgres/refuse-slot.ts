@@ -6,8 +6,10 @@ import { type CdcPipeline, fingerprintWords } from '../../core/pipeline.ts'
 import type { LogPosition } from '../../core/position.ts'
 import type { State } from '../../core/state.ts'
 import type { LogFacts } from './log-facts.ts'
+import { readLimits } from './log-limits.ts'
 import { logIdentity, parsePosition } from './log-position.ts'
 import { printLsn } from './lsn.ts'
+import type { Session } from './session.ts'
 import type { Slot } from './slot.ts'
 import type { TimelineHistory } from './timeline-history.ts'
 
@@ -73,6 +75,20 @@ export async function refuseSlot(
       `The log of ${what} ends at ${printLsn(facts.flushed)}: the source went back to an older state.`,
       `Connect to the server whose log goes on from there; or ${COPY_AGAIN}.`,
     )
+}
+
+/** The server would hand out nothing of a failover slot, and not say why. Throws `unreachable`. */
+export async function refuseWait(session: Session, slot: string): Promise<void> {
+  const { absentStandbys } = await readLimits(session)
+  if (absentStandbys.length > 0)
+    throw new LoadError('unreachable', absenceText(slot, absentStandbys), {
+      where: session.what,
+      hint: 'Start that standby, or take its slot out of synchronized_standby_slots.',
+    })
+}
+
+export function absenceText(slot: string, absent: readonly string[]): string {
+  return `The source hands out nothing of slot ${slot} until ${absent.join(', ')} has it (synchronized_standby_slots), and nobody reads there.`
 }
 
 type Losing = (why: string, hint: string) => LoadError
