@@ -91,10 +91,17 @@ export class PostgresLog implements LogSource {
     try {
       return await this.#export(session, pipeline, seen, { name, temporary: false, failover })
     } catch (error) {
-      // What was made for nothing goes again, as far as the server still answers; that it failed is what is to be said.
-      await dropSlot(session, name).catch(() => {})
-      if (!seen.there.publication) await dropPublication(session, pipeline).catch(() => {})
+      if (!seen.there.publication) await this.#takeBack(session, pipeline)
       throw error
+    }
+  }
+
+  /** A publication that was made for nothing goes again, unless a rival has made a slot that reads it. */
+  async #takeBack(session: Session, pipeline: CdcPipeline): Promise<void> {
+    try {
+      if ((await readSlot(session, pipeline.source.slot)) === null) await dropPublication(session, pipeline)
+    } catch {
+      // The server may be gone. Why there is no slot is what has to be said, and a publication alone keeps nothing back.
     }
   }
 
