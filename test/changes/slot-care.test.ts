@@ -106,7 +106,7 @@ describe('status and check', () => {
       {
         severity: 'error',
         message: expect.stringContaining('max_slot_wal_keep_size'),
-        hint: expect.stringMatching(/Two ways on: .*--full-refresh.*; or .*drop/),
+        hint: expect.stringMatching(/Two ways on: .*--full-refresh.*; or .*--to watermark/),
       },
     ])
     expect((await statusOf(loading)).log).toMatchObject({ state: 'lost', invalidation_reason: 'wal_removed' })

@@ -8,7 +8,7 @@ import { durationText } from '../../core/run-view.ts'
 import type { PostgresConfig } from './config.ts'
 import type { LogLimits } from './log-limits.ts'
 import { openLogSession } from './log-session.ts'
-import { absenceText, COPY_AGAIN, whyInvalidated } from './refuse-slot.ts'
+import { absenceText, TWO_WAYS, whyInvalidated } from './refuse-slot.ts'
 import type { Slot } from './slot.ts'
 
 /** Without a limit, a slot that keeps more than this is looked at before it fills the disk. */
@@ -47,8 +47,7 @@ function stateOf({ source }: CdcPipeline, slot: Slot, { keepBytes }: LogLimits):
     message: `Slot ${source.slot} ${message}.`,
     hint,
   })
-  if (slot.walStatus === 'lost')
-    return say('error', `is lost: ${whyInvalidated(slot)}`, `Two ways on: ${COPY_AGAIN}; or give the pipeline up with \`tidemark drop\`.`)
+  if (slot.walStatus === 'lost') return say('error', `is lost: ${whyInvalidated(slot)}`, TWO_WAYS)
   if (slot.walStatus === 'unreserved')
     return say(
       'warning',

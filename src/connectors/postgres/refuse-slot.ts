@@ -26,9 +26,9 @@ export function whyInvalidated({ invalidation }: Slot): string {
   return INVALIDATIONS[invalidation ?? 'wal_removed'] ?? `the source says ${invalidation}`
 }
 
-export const COPY_AGAIN = 'copy the tables again with `--full-refresh`, which makes a new slot'
-const GIVE_UP =
-  'Copy the tables again with `--full-refresh`, which makes a new slot; or give the pipeline up with `tidemark drop`: its tables stay as they are.'
+const COPY_AGAIN = 'copy the tables again with `--full-refresh`, which makes a new slot'
+/** Where nothing can bring back what was. */
+export const TWO_WAYS = `Two ways on: ${COPY_AGAIN}; or go on by a watermark with \`tidemark convert\` and \`--to watermark\`.`
 
 /** `history` is asked for only where the timelines differ. Throws `log-lost`, `unreachable`, `definition-changed`. */
 export async function refuseSlot(
@@ -63,7 +63,7 @@ export async function refuseSlot(
         hint: 'Connect to the primary, or promote the standby.',
       },
     )
-  if (slot.confirmed === null) throw lost(`Slot ${name} was invalidated: ${whyInvalidated(slot)}.`, GIVE_UP)
+  if (slot.confirmed === null) throw lost(`Slot ${name} was invalidated: ${whyInvalidated(slot)}.`, TWO_WAYS)
   if (timeline !== facts.timeline) refuseFork(timeline, at, facts, await history(), lost)
   if (slot.confirmed > at)
     throw lost(
