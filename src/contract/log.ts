@@ -12,8 +12,8 @@ import type { SchemaChange } from '../core/schema-change.ts'
 import type { State } from '../core/state.ts'
 import type { Column, Table } from '../core/table.ts'
 import type { Finding } from './finding.ts'
+import type { PieceReader } from './partition-reader.ts'
 import type { ReadOptions } from './read-options.ts'
-import type { PieceReader } from './source.ts'
 
 /** How values stand in changes: as PostgreSQL sends them in binary, or as its text. */
 export type ValueFormat = 'pg-binary' | 'pg-text'
