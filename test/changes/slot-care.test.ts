@@ -31,7 +31,8 @@ describe('status and check', () => {
     const slot = await slotOf(loading)
     expect((await statusOf(loading)).log).toMatchObject({ slot, state: 'missing', active: false, lag_bytes: null, lag_seconds: null })
     await loadsAll(loading, SAME, {}, expect)
-    await loading.source.rows('SELECT pg_sleep(1.1)')
+    await loading.source.rows('SELECT pg_sleep(3.1)')
+    const changed = Date.now()
     await loading.source.run('UPDATE a SET v = v + 1')
     await loading.source.rows('SELECT pg_sleep(1.1)')
     const behind = await statusOf(loading)
@@ -47,7 +48,9 @@ describe('status and check', () => {
       new RegExp(`slot ${slot} is reserved: all of its log is there; the source keeps .* more may be written .*; nobody reads it`),
     )
     await loadsAll(loading, SAME, {}, expect)
-    expect((await statusOf(loading)).log.lag_seconds).toBeLessThan(2)
+    // Not as old as the copy any more; how old the machine decides.
+    const { log } = await statusOf(loading)
+    expect(log.lag_seconds).toBeLessThanOrEqual((Date.now() - changed) / 1000 + 1)
   })
 
   test.concurrent('a target that has everything is not behind, however long that is so', async ({ expect }) => {
