@@ -28,7 +28,9 @@ export async function check(console: Console, names: readonly string[]): Promise
 
 function exitOf(findings: readonly Finding[]): number {
   return findings.some(
-    (finding) => finding.severity === 'error' && /^(unreachable|authentication|missing|tls|read-only|target-locked)/.test(finding.code),
+    (finding) =>
+      finding.severity === 'error' &&
+      /^(unreachable|authentication|missing|tls|read-only|target-locked|log-|unsupported-server)/.test(finding.code),
   )
     ? 3
     : 1

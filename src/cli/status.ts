@@ -1,37 +1,77 @@
+import type { LogStatus } from '../contract/log.ts'
 import type { LedgerSummary } from '../core/ledger.ts'
 import { bytesText, grouped } from '../core/plan-text.ts'
 import { watermarkOf } from '../core/position.ts'
 import { durationText } from '../core/run-view.ts'
 import type { StateRow } from '../core/state.ts'
 import { openProject } from '../project/open-project.ts'
-import { statusJson } from '../reporters/json.ts'
+import { type LogFacts, statusJson } from '../reporters/json.ts'
 import type { Console } from './console.ts'
 
 /** Shows how far each pipeline is. */
 export async function status(console: Console, names: readonly string[]): Promise<number> {
   await using project = await openProject(console.options.config ?? null)
   const rows = []
+  const slots: string[] = []
   const lines: string[][] = [['PIPELINE', 'POSITION', 'LAG', 'LAST RUN (UTC)', 'ROWS']]
   for (const pipeline of await project.pipelines(names)) {
     const state = await project.state(pipeline.name)
-    const lag = lagSeconds(state)
     const isInPieces = pipeline.pattern === 'watermark' && state?.position.kind === 'snapshot'
     const partitions = pipeline.pattern === 'partition' || isInPieces ? await project.partitionSummary(pipeline.name) : null
     const kept = await project.logStatus(pipeline.name)
-    const log =
-      kept === null ? null : { state: kept.state, active: kept.active, retained_bytes: kept.retainedBytes, lag_bytes: kept.lagBytes }
+    const log = pipeline.pattern === 'cdc' && kept !== null ? logFacts(pipeline.source.slot, kept) : null
+    const lag = log === null ? lagSeconds(state) : log.lag_seconds
+    if (log !== null) slots.push(...slotText(pipeline.name, log))
     rows.push(statusJson(pipeline.name, pipeline.pattern, state, lag, partitions, log))
     lines.push([
       pipeline.name,
       partitions === null ? (positionText(state) ?? '-') : partitionsText(partitions, isInPieces ? 'pieces' : 'partitions'),
-      lag !== null ? durationText(lag) : log?.lag_bytes == null ? (log?.state ?? '-') : bytesText(log.lag_bytes),
+      lagText(lag, log),
       state?.lastRunAt?.slice(0, 19) ?? '-',
       state?.recordsProcessed == null ? '-' : grouped(Number(state.recordsProcessed)),
     ])
   }
-  console.answer(aligned(lines))
+  console.answer([...aligned(lines), ...slots])
   console.data({ command: 'status', pipelines: rows })
   return 0
+}
+
+function logFacts(slot: string, kept: LogStatus): LogFacts {
+  return {
+    slot,
+    state: kept.state,
+    active: kept.active,
+    retained_bytes: kept.retainedBytes,
+    safe_wal_size: kept.safeBytes,
+    lag_bytes: kept.lagBytes,
+    lag_seconds: kept.lagSeconds,
+    invalidation_reason: kept.invalidation,
+  }
+}
+
+function lagText(seconds: number | null, log: LogFacts | null): string {
+  const bytes = log?.lag_bytes ?? null
+  const parts = [seconds === null ? '' : durationText(seconds), bytes === null ? '' : bytesText(bytes)].filter((text) => text !== '')
+  return parts.join(', ') || (log?.state ?? '-')
+}
+
+/** What the state of a slot means to who has to keep it alive. */
+const SLOT_STATES: Readonly<Record<string, string>> = {
+  reserved: 'all of its log is there',
+  extended: 'all of its log is there, more than max_wal_size',
+  unreserved: 'it keeps more than it may: the next checkpoint may give it up',
+  lost: 'log that the pipeline needs is gone',
+}
+
+function slotText(pipeline: string, log: LogFacts): string[] {
+  if (log.state === 'missing') return [`${pipeline}: slot ${log.slot} does not exist.`]
+  const why = log.invalidation_reason === null ? '' : ` (${log.invalidation_reason})`
+  const kept = log.retained_bytes === null ? '' : `; the source keeps ${bytesText(log.retained_bytes)} for it`
+  const safe =
+    log.safe_wal_size === null ? '' : `, ${bytesText(Math.max(0, log.safe_wal_size))} more may be written before it may be given up`
+  return [
+    `${pipeline}: slot ${log.slot} is ${log.state}${why}: ${SLOT_STATES[log.state] ?? ''}${kept}${safe}; ${log.active ? 'it is being read' : 'nobody reads it'}.`,
+  ]
 }
 
 function positionText(state: StateRow | null): string | null {

@@ -2,6 +2,7 @@ import type * as z from 'zod/mini'
 import type { CdcPipeline } from '../core/pipeline.ts'
 import { parseTableName, type TableName } from '../core/table.ts'
 import type { cdcSchema } from './cdc-schema.ts'
+import { parseDuration } from './duration.ts'
 import type { Fields, RuleContext } from './table-rules.ts'
 import { checkConnections, mapIn } from './table-rules.ts'
 
@@ -18,6 +19,8 @@ export function buildCdc(name: string, { source, target, write, on_schema_change
       tables: source.tables.map(tableNamed),
       slot: source.slot ?? own,
       publication: source.publication ?? own,
+      failover: source.failover ?? false,
+      heartbeatSeconds: source.heartbeat === undefined ? null : parseDuration(source.heartbeat),
     },
     target: { connection: target.connection, schema: target.schema === undefined ? null : tableNamed(target.schema).name },
     write: write ?? 'merge',

@@ -2,7 +2,7 @@
 
 import * as z from 'zod/mini'
 import { parseTableName } from '../core/table.ts'
-import { fields, oneOf, text, textThat, wholeNumber } from './field.ts'
+import { duration, fields, oneOf, text, textThat, wholeNumber } from './field.ts'
 
 const isName = (value: string): boolean => parseTableName(value) !== null
 const WRONG_TABLE = "can't be read as a table; write it as in SQL: schema.table, odd names in double quotes"
@@ -22,6 +22,16 @@ const source = fields(
       ),
     ),
     publication: z.optional(text('The publication. Default: tidemark_ and the name of the pipeline.')),
+    failover: z.optional(
+      z
+        .boolean({ error: 'expected true or false' })
+        .check(
+          z.describe(
+            'The slot goes along when a standby takes over: PostgreSQL 17 or newer, and sync_replication_slots there. Default: false.',
+          ),
+        ),
+    ),
+    heartbeat: z.optional(duration('So often a message is written to the log while it is followed. Default: never.')),
   },
   'Whose changes are followed.',
 )

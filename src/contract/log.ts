@@ -12,8 +12,8 @@ import type { SchemaChange } from '../core/schema-change.ts'
 import type { State } from '../core/state.ts'
 import type { Column, Table } from '../core/table.ts'
 import type { Finding } from './finding.ts'
+import type { PieceReader } from './partition-reader.ts'
 import type { ReadOptions } from './read-options.ts'
-import type { PieceReader } from './source.ts'
 
 /** How values stand in changes: as PostgreSQL sends them in binary, or as its text. */
 export type ValueFormat = 'pg-binary' | 'pg-text'
@@ -34,7 +34,8 @@ export interface LogSource {
    */
   open(pipeline: CdcPipeline, seen: LogObservation, from: Position, format: ValueFormat, until: Position | null): Promise<ChangeStream>
   check(pipeline: CdcPipeline): Promise<readonly Finding[]>
-  status(pipeline: CdcPipeline): Promise<LogStatus>
+  /** `state`: what the target has, by which it is told how far that is behind. */
+  status(pipeline: CdcPipeline, state: State | null): Promise<LogStatus>
   /** Removes what `begin` made, and nothing that stood there before. */
   drop(pipeline: CdcPipeline): Promise<Dropped>
 }
@@ -110,9 +111,15 @@ export interface ChangeStream {
 /** What the source keeps for the pipeline. */
 export interface LogStatus {
   readonly retainedBytes: number | null
+  /** What may still be written before the source may forget what the pipeline needs; null without a limit. */
+  readonly safeBytes: number | null
+  /** How far the target is behind; null where nobody knows. Seconds: since the time up to which it lacks nothing, 0 where it has all. */
   readonly lagBytes: number | null
+  readonly lagSeconds: number | null
   /** reserved, extended, unreserved, lost, missing. */
   readonly state: string
+  /** Why it is lost, where the source says so. */
+  readonly invalidation: string | null
   readonly active: boolean
 }
 

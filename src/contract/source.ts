@@ -10,6 +10,7 @@ import type { State } from '../core/state.ts'
 import type { Column, Table, TableName } from '../core/table.ts'
 import type { Finding } from './finding.ts'
 import type { LogSource } from './log.ts'
+import type { PartitionReader } from './partition-reader.ts'
 import type { ReadOptions } from './read-options.ts'
 
 export interface Source {
@@ -59,16 +60,3 @@ export interface PartitionedTable {
   openReader(): Promise<PartitionReader>
   close(): Promise<void>
 }
-
-export interface PartitionReader {
-  /** What is asked between `begin` and `end` is of one moment. */
-  begin(): Promise<void>
-  checksum(partition: Partition, columns: readonly Column[]): Promise<string>
-  /** Throws `short-read` rather than end early. */
-  read(partition: Partition, options: ReadOptions): AsyncIterable<Chunk>
-  end(): Promise<void>
-  close(): Promise<void>
-}
-
-/** Of a table whose pieces are never compared. */
-export type PieceReader = Omit<PartitionReader, 'checksum'> & Partial<Pick<PartitionReader, 'checksum'>>

@@ -73,6 +73,10 @@ export interface CdcPipeline {
     /** What the pipeline keeps at the source. */
     readonly slot: string
     readonly publication: string
+    /** The slot is known to standbys, so that it goes on after one of them has taken over. */
+    readonly failover: boolean
+    /** How often something is written to the log while it is followed; null: never. */
+    readonly heartbeatSeconds: number | null
   }
   /** Each table keeps its name; `schema` null: also its schema. */
   readonly target: { readonly connection: string; readonly schema: string | null }

@@ -18,6 +18,8 @@ export interface LogPosition {
   readonly kind: 'log'
   /** Between two transactions; opaque outside of its connector. */
   readonly at: string
+  /** By the source's clock: nothing that was committed until then is missing. ISO 8601, in UTC. */
+  readonly time?: string
   /** Tables of the source that are not in the target as of `at`: they are copied before anything else. */
   readonly copying?: readonly string[]
   /** The target table, by its identity, that was made for one of them and is not filled yet. */
@@ -62,7 +64,7 @@ export function parsePosition(text: string, pipeline: string): Position {
     watermark: ['kind', 'value', 'time', 'horizon', 'filling'],
     partitions: ['kind', 'table', 'refreshing'],
     snapshot: ['kind', 'at', 'done', 'table'],
-    log: ['kind', 'at', 'copying', 'table'],
+    log: ['kind', 'at', 'time', 'copying', 'table'],
   }
   const allowed = typeof value['kind'] === 'string' ? known[value['kind']] : undefined
   if (allowed === undefined) throw broken('is of no known kind; a newer tidemark may have written it')
@@ -75,6 +77,7 @@ export function parsePosition(text: string, pipeline: string): Position {
   } else if ('table' in value && !textual('table')) throw broken('has a broken table')
   else if ('refreshing' in value && value['refreshing'] !== true) throw broken('has a broken mark')
   else if (value['kind'] === 'log' && !textual('at')) throw broken('has no place in the log')
+  else if ('time' in value && !textual('time')) throw broken('has a broken time')
   else if ('copying' in value && !(Array.isArray(value['copying']) && value['copying'].every((name) => typeof name === 'string')))
     throw broken('has a broken list of tables')
   return value as unknown as Position

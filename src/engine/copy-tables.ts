@@ -105,7 +105,10 @@ function ownTables(position: Position | null): ReadonlySet<string> {
 /** A copy that is cut short begins anew where there was no position before; where there was one, with the tables that are left. */
 function afterCopy(now: Position, left: readonly string[], end: Position): Position {
   if (left.length === 0) return end
-  if (now.kind === 'log') return { kind: 'log', at: now.at, copying: left }
+  if (now.kind === 'log') {
+    const { table: _, ...at } = now
+    return { ...at, copying: left }
+  }
   return now.kind === 'snapshot' ? { kind: 'snapshot', at: now.at, done: [...ownTables(now)] } : now
 }
 

@@ -1,6 +1,6 @@
 // One claimed partition: read in one snapshot, written and marked in the ledger in one commit.
 
-import type { PieceReader } from '../contract/source.ts'
+import type { PieceReader } from '../contract/partition-reader.ts'
 import type { PartitionWriter } from '../contract/target.ts'
 import { asLoadError } from '../core/errors.ts'
 import { type Load, NO_ROWS, type RowCounts } from '../core/load.ts'

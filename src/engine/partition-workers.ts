@@ -1,7 +1,7 @@
 // Workers side by side: each claims a partition, loads it, and claims the next, until none is left. A partition that fails keeps
 // no other from loading; an environment that fails (exit 3) ends them all.
 
-import type { PieceReader } from '../contract/source.ts'
+import type { PieceReader } from '../contract/partition-reader.ts'
 import type { PartitionTarget, PartitionWriter } from '../contract/target.ts'
 import { asLoadError, ERRORS, LoadError } from '../core/errors.ts'
 import { type LedgerRow, RENEW_SECONDS } from '../core/ledger.ts'

@@ -61,8 +61,8 @@ async function noteTablesToCopy(pipeline: CdcPipeline, machinery: Machinery, ask
     })
   const fingerprint = logFingerprint(pipeline, seen)
   if (copying.length === (state.position.copying?.length ?? 0) && fingerprint === state.fingerprint) return
-  const { at, table } = state.position
-  const position: Position = { kind: 'log', at, ...(copying.length === 0 ? {} : { copying }), ...(table === undefined ? {} : { table }) }
+  const { copying: _, ...at } = state.position
+  const position: Position = copying.length === 0 ? at : { ...at, copying }
   await moveState(
     target,
     state,

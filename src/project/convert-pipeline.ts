@@ -34,7 +34,7 @@ export async function toCdc(pipeline: Pipeline, ends: { readonly source: Source;
   const cdc: CdcPipeline = {
     name,
     pattern: 'cdc',
-    source: { connection: source.connection, tables: [table], slot: own, publication: own },
+    source: { connection: source.connection, tables: [table], slot: own, publication: own, failover: false, heartbeatSeconds: null },
     target: { connection: pipeline.target.connection, schema: into.schema },
     write: 'merge',
     onSchemaChange: pipeline.onSchemaChange,

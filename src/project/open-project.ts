@@ -278,7 +278,8 @@ export class OpenProject {
   async logStatus(name: string): Promise<LogStatus | null> {
     const pipeline = await this.#one(name)
     if (pipeline.pattern !== 'cdc') return null
-    return logOf(await this.ends(pipeline), pipeline).log.status(pipeline)
+    const ends = await this.ends(pipeline)
+    return logOf(ends, pipeline).log.status(pipeline, await ends.target.readState(name))
   }
 
   /** Removes what the pipeline made at the source, and its state at the target; its tables stay. */

@@ -161,10 +161,14 @@ export function historyJson(pipeline: string, rows: readonly HistoryRow[]) {
 
 /** What a source keeps for a pipeline that follows its log. */
 export interface LogFacts {
+  readonly slot: string
   readonly state: string
   readonly active: boolean
   readonly retained_bytes: number | null
+  readonly safe_wal_size: number | null
   readonly lag_bytes: number | null
+  readonly lag_seconds: number | null
+  readonly invalidation_reason: string | null
 }
 
 export function statusJson(

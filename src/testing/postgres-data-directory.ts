@@ -3,7 +3,7 @@
 
 import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { cpSync, existsSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { cpSync, existsSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
@@ -32,6 +32,14 @@ export async function makeDataDirectory(binaries: PostgresBinaries, folder: stri
     return
   }
   await run('cp', ['-Rp', template, data])
+}
+
+/** Of a server that is stopped; what it keeps for its own readers stays behind. */
+export async function copyDataDirectory(from: string, folder: string): Promise<void> {
+  const data = join(folder, 'data')
+  await run('cp', ['-Rp', from, data])
+  await rm(join(data, 'postmaster.pid'), { force: true })
+  for (const slot of readdirSync(join(data, 'pg_replslot'))) await rm(join(data, 'pg_replslot', slot), { recursive: true })
 }
 
 async function initialize(binaries: PostgresBinaries, data: string, user: User | null): Promise<void> {

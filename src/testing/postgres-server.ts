@@ -10,7 +10,15 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { findPostgres, type PostgresBinaries } from './postgres-binaries.ts'
-import { ENVIRONMENT, makeDataDirectory, reachable, runnableBy, type User, unprivilegedUser } from './postgres-data-directory.ts'
+import {
+  copyDataDirectory,
+  ENVIRONMENT,
+  makeDataDirectory,
+  reachable,
+  runnableBy,
+  type User,
+  unprivilegedUser,
+} from './postgres-data-directory.ts'
 import { runStatement } from './postgres-statement.ts'
 
 export type Setting = string | number | boolean
@@ -27,6 +35,8 @@ export interface PostgresOptions {
   readonly tls?: { readonly cert: string; readonly key: string; readonly ca?: string }
   /** Where fresh data directories are kept to be copied by later starts; default: $TIDEMARK_PG_TEMPLATES, or none. */
   readonly templates?: string
+  /** A stopped server of the same version, whose data it begins with and whose log it follows. */
+  readonly standbyOf?: Pick<PostgresServer, 'version' | 'port' | 'dataDirectory'>
 }
 
 export interface PostgresServer extends AsyncDisposable {
@@ -58,8 +68,10 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
   try {
     chmodSync(folder, 0o755)
     if (user) chownSync(folder, user.uid, user.gid)
-    const binaries = runnableBy(user, findPostgres(options.version), folder)
-    await makeDataDirectory(binaries, folder, user, options.templates ?? process.env.TIDEMARK_PG_TEMPLATES)
+    const { standbyOf } = options
+    const binaries = runnableBy(user, findPostgres(standbyOf?.version ?? options.version), folder)
+    if (standbyOf !== undefined) await copyDataDirectory(standbyOf.dataDirectory, folder)
+    else await makeDataDirectory(binaries, folder, user, options.templates ?? process.env.TIDEMARK_PG_TEMPLATES)
     const server = new Server(binaries, folder, user, watchdog)
     for (let attempt = 1; ; attempt++) {
       await server.configure(await freePort(), options)
@@ -75,6 +87,14 @@ export async function startPostgres(options: PostgresOptions = {}): Promise<Post
     watchdog.stdin?.end()
     throw error
   }
+}
+
+/** A standby that follows the primary at once. The primary is stopped meanwhile: open connections to it break. */
+export async function startStandby(primary: PostgresServer, settings: PostgresOptions['settings'] = {}): Promise<PostgresServer> {
+  await primary.stop()
+  const standby = await startPostgres({ settings, standbyOf: primary })
+  await primary.restart()
+  return standby
 }
 
 class Server implements PostgresServer {
@@ -99,13 +119,17 @@ class Server implements PostgresServer {
 
   async configure(port: number, options: PostgresOptions): Promise<void> {
     this.port = port
-    const { tls } = options
+    const { tls, standbyOf } = options
     const files: Record<string, string> = tls
       ? { 'server.crt': tls.cert, 'server.key': tls.key, ...(tls.ca === undefined ? {} : { 'root.crt': tls.ca }) }
       : {}
     for (const [name, text] of Object.entries(files)) this.#write(name, text)
     const encrypted: Record<string, Setting> = tls ? { ssl: true, ...(tls.ca === undefined ? {} : { ssl_ca_file: 'root.crt' }) } : {}
-    const settings = { ...defaultSettings(port, this.#folder), ...encrypted, ...options.settings }
+    const following: Record<string, Setting> = standbyOf
+      ? { primary_conninfo: `host=127.0.0.1 port=${standbyOf.port} user=postgres dbname=postgres`, wal_retrieve_retry_interval: '100ms' }
+      : {}
+    if (standbyOf) this.#write('standby.signal', '')
+    const settings = { ...defaultSettings(port, this.#folder), ...encrypted, ...following, ...options.settings }
     const lines = Object.entries(settings).map(([name, value]) => `${name} = ${settingText(value)}`)
     await appendFile(join(this.dataDirectory, 'postgresql.conf'), `\n${lines.join('\n')}\n`)
     this.#write('pg_hba.conf', hbaLines(options.hba ?? []))

@@ -40,7 +40,7 @@ export function useOwnServer(options: PostgresOptions = {}): () => PostgresServe
   }
 }
 
-/** Tables of the test's own. `more` goes over the pipeline's fields. */
+/** Tables of the test's own. `more` goes over the pipeline's fields, its `source` over those of the source. */
 export async function startTables(
   make: string,
   tables: readonly string[],
@@ -54,9 +54,9 @@ export async function startTables(
     pipelines: {
       shop: {
         pattern: 'cdc',
-        source: { tables, slot, publication: slot },
         target: { schema: options.target === 'duckdb' ? 'main' : 'public' },
         ...more,
+        source: { tables, slot, publication: slot, ...('source' in more ? (more.source as object) : {}) },
       },
     },
   })

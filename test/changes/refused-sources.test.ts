@@ -1,12 +1,15 @@
 // Sources that can't be followed, or can't any more: each is named, nothing is changed at the target, and nothing is left at the source.
 
+import pg from 'pg'
 import { describe, type ExpectStatic, expect, test } from 'vitest'
 import type { PipelineResult } from '../../src/core/event.ts'
 import { startPostgres } from '../../src/testing/postgres-server.ts'
 import { rowVersions } from '../servers/compare-tables.ts'
 import { freshRole } from '../servers/fresh-role.ts'
 import type { Loading } from '../servers/loading.ts'
+import { OLDER_VERSIONS } from '../servers/older-versions.ts'
 import { type RunningCli, resultOf } from '../servers/run-cli.ts'
+import { startFakePooler } from './fake-pooler.ts'
 import { areSame, leftAtSource, loadsAll, slotOf, startTables, useOwnServer } from './following.ts'
 
 useOwnServer()
@@ -106,10 +109,116 @@ describe('before the first copy', () => {
     const result = await loading.cli(['run'])
     expect(result.exit).toBe(3)
     expect(resultOf(result).error).toMatchObject({ code: 'log-unavailable', message: expect.stringContaining('no free replication slot') })
+    expect(await leftAtSource(loading)).toEqual(['taken'])
     await loading.source.rows("SELECT pg_drop_replication_slot('taken')")
     await loadsAll(loading, SAME)
   })
 })
+
+describe('who may read, and how it is reached', () => {
+  test.concurrent('a role that may not read a table, a column, or rows of it', async () => {
+    await using loading = await start()
+    const { source } = loading
+    await source.run(`CREATE PUBLICATION ${await slotOf(loading)} FOR TABLE a, b WITH (publish_via_partition_root = true)`)
+    await using role = await freshRole(source, 'ALTER USER ROLE REPLICATION; GRANT SELECT ON a TO ROLE')
+    const env = { SHOP_URL: role.url }
+    const refusedTo = async (says: string, hint: string): Promise<void> => {
+      const before = await leftAtSource(loading)
+      const result = await loading.cli(['run'], env)
+      expect(result.exit).toBe(3)
+      expect(resultOf(result).error).toMatchObject({
+        code: 'missing-privilege',
+        message: expect.stringContaining(says),
+        hint: expect.stringContaining(hint),
+      })
+      expect(await leftAtSource(loading)).toEqual(before)
+      expect(await loading.state()).toBeNull()
+    }
+    await refusedTo('may not read table public.b', `GRANT SELECT ON "public"."b" TO "${role.name}"`)
+    await source.run(`GRANT SELECT (id) ON b TO ${role.name}`)
+    await refusedTo('may not read column "v" of table public.b', 'GRANT SELECT ON')
+    await source.run(`GRANT SELECT ON b TO ${role.name}; ALTER TABLE b ENABLE ROW LEVEL SECURITY`)
+    await refusedTo('hides rows of table public.b', 'BYPASSRLS')
+    await source.run(`ALTER ROLE ${role.name} BYPASSRLS`)
+    expect((await loading.cli(['run'], env)).exit).toBe(0)
+    await areSame(loading, SAME)
+  })
+
+  test.concurrent('no sender of the log is free', async ({ expect }) => {
+    await using server = await startPostgres({ settings: { max_wal_senders: 1 } })
+    await using loading = await start({ sourceServer: server.url() })
+    const reader = await replicating(loading.source.url)
+    const result = await loading.run({}, { retries: 0 })
+    expect(result.error).toMatchObject({ code: 'unreachable', hint: expect.stringContaining('max_wal_senders') })
+    expect(await leftAtSource(loading)).toEqual([])
+    expect((await loading.cli(['check'])).json.findings).toContainEqual(
+      expect.objectContaining({ code: 'senders-used', severity: 'error' }),
+    )
+    await reader.end()
+    await expect.poll(() => loading.source.rows('SELECT pid FROM pg_stat_replication'), { timeout: 10_000 }).toEqual([])
+    await loadsAll(loading, SAME, {}, expect)
+  })
+
+  test.concurrent.for(['refuses', 'ignores'] as const)('a pooler that %s the log', async (how, { expect }) => {
+    await using pooler = await startFakePooler(how)
+    await using loading = await start({ sourceUrl: pooler.url })
+    const result = await loading.cli(['run'])
+    expect(result.exit).toBe(3)
+    expect(resultOf(result).error).toMatchObject({
+      code: 'log-unavailable',
+      message: expect.stringContaining('through a pooler'),
+      hint: expect.stringContaining('the server itself'),
+    })
+    expect(await leftAtSource(loading)).toEqual([])
+    const check = await loading.cli(['check'])
+    expect(check.exit).toBe(3)
+    expect(check.json.findings).toContainEqual(
+      expect.objectContaining({ severity: 'error', code: 'log-unavailable', message: expect.stringContaining('through a pooler') }),
+    )
+    const direct = { SHOP_URL: loading.source.url }
+    expect((await loading.cli(['run'], direct)).exit).toBe(0)
+    const followed = await loading.cli(['run'])
+    expect({ exit: followed.exit, code: resultOf(followed).error?.code }).toEqual({ exit: 3, code: 'log-unavailable' })
+  })
+
+  test.concurrent('a pooler that knows no settings of a session', async () => {
+    await using pooler = await startFakePooler('knows nothing')
+    await using loading = await start({ sourceUrl: pooler.url })
+    await refused(loading, 'unsupported-server', 3, 'unsupported startup parameter: options')
+    expect((await loading.cli(['check'])).json.findings).toContainEqual(
+      expect.objectContaining({ code: 'unsupported-server', hint: expect.stringContaining('pooler') }),
+    )
+  })
+
+  test.concurrent('time limits of the server end neither the wait for a slot nor the copy', async () => {
+    await using loading = await start()
+    const { source } = loading
+    await source.run(
+      `ALTER DATABASE "${source.name}" SET statement_timeout = '20ms'; ALTER DATABASE "${source.name}" SET lock_timeout = '20ms'`,
+    )
+    const writer = await source.connect()
+    await writer.query('SET statement_timeout = 0; BEGIN; UPDATE a SET v = v + 1')
+    const running = loading.cli(['run'])
+    await source.rows('SELECT pg_sleep(3)')
+    await writer.query('COMMIT')
+    expect((await running).exit).toBe(0)
+    await areSame(loading, SAME)
+  })
+
+  test.concurrent.for(OLDER_VERSIONS)('PostgreSQL %i', async (version) => {
+    await using server = await startPostgres({ version })
+    await using loading = await start({ sourceServer: server.url() })
+    await refused(loading, 'unsupported-server', 3, `is PostgreSQL ${version}; the oldest whose log is read is 14`)
+    expect((await loading.cli(['check'])).text).toContain('the oldest whose log is read is 14')
+  })
+})
+
+/** Takes a sender of the log. */
+async function replicating(url: string): Promise<pg.Client> {
+  const client = new pg.Client({ connectionString: url, replication: 'database' } as pg.ClientConfig)
+  await client.connect()
+  return client
+}
 
 describe('while it is followed', () => {
   async function followed(options: object = {}): Promise<Loading> {

@@ -1,7 +1,8 @@
 // A process that loads partitions, as the world treats it: before everything that it does outside of itself it waits for its turn,
 // and there it may be frozen or dead. The answer to what it writes may be lost.
 
-import type { PartitionedTable, PartitionReader, Source } from '../../src/contract/source.ts'
+import type { PartitionReader } from '../../src/contract/partition-reader.ts'
+import type { PartitionedTable, Source } from '../../src/contract/source.ts'
 import type { PartitionTarget, PartitionWriter, Stage, Target } from '../../src/contract/target.ts'
 import { LoadError } from '../../src/core/errors.ts'
 import { but } from './but.ts'

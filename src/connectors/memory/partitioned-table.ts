@@ -1,8 +1,9 @@
 // A memory table in partitions, under the same rules as on a real server: one snapshot for all readers where that is asked for, else
 // one from each `begin`. What no longer gets rows is told from a moment before the snapshot.
 
+import type { PartitionReader } from '../../contract/partition-reader.ts'
 import type { ReadOptions } from '../../contract/read-options.ts'
-import type { PartitionedTable, PartitionReader } from '../../contract/source.ts'
+import type { PartitionedTable } from '../../contract/source.ts'
 import type { Chunk } from '../../core/chunk.ts'
 import { LoadError } from '../../core/errors.ts'
 import { isReload, type RunRequest } from '../../core/head.ts'

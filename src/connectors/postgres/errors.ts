@@ -50,6 +50,12 @@ export function postgresError(thrown: unknown, what: string, side: 'source' | 't
   const message = error.message ?? String(thrown)
   const code = error.code ?? ''
   const at = { where: what, cause: quiet(error) }
+  // Not for another try: what stands there does not speak of sessions as a server does.
+  if (!connected && code === '08P01')
+    return new LoadError('unsupported-server', `${what} refuses the connection: ${message}.`, {
+      ...at,
+      hint: 'If a pooler is in between, give the connection the address of the server itself.',
+    })
   if (/^[0-9A-Z]{5}$/.test(code) && !code.startsWith('E')) return fromState(error, code, side, at)
   if (isTlsError(code, message)) return new LoadError('tls-failed', `TLS with ${what} failed: ${message}.`, at)
   if (SOCKET_UNREACHABLE.has(code) || (!connected && (SOCKET_LOST.has(code) || /terminated|timeout/.test(message))))

@@ -2,8 +2,8 @@
 // on disk, read side by side. Every reader is in the snapshot that the slot has exported, which lives as long as its connection.
 
 import type { LogBeginning, TableInPieces } from '../../contract/log.ts'
+import type { PieceReader } from '../../contract/partition-reader.ts'
 import type { ReadOptions } from '../../contract/read-options.ts'
-import type { PieceReader } from '../../contract/source.ts'
 import { LACKS, OP, ORDINAL, POSITION, READ_WORD } from '../../core/change-marks.ts'
 import type { Chunk } from '../../core/chunk.ts'
 import { invariant } from '../../core/invariant.ts'

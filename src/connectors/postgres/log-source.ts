@@ -13,21 +13,29 @@ import type {
   LogStatus,
   ValueFormat,
 } from '../../contract/log.ts'
-import { LoadError } from '../../core/errors.ts'
 import type { CdcPipeline } from '../../core/pipeline.ts'
 import type { Position } from '../../core/position.ts'
 import type { State } from '../../core/state.ts'
 import { identifier, literal } from '../../sql/quote.ts'
+import { checkLine, checkSlot } from './check-log.ts'
 import type { PostgresConfig } from './config.ts'
+import { createSlot, type SlotToCreate } from './create-slot.ts'
+import { Heartbeat } from './heartbeat.ts'
 import { PostgresBeginning } from './log-beginning.ts'
+import { readFacts, refuseOptions, refuseServer } from './log-facts.ts'
+import { readLimits } from './log-limits.ts'
+import { logIdentity, logPosition, parsePosition } from './log-position.ts'
+import { openLogSession } from './log-session.ts'
+import { readClock, readStatus } from './log-status.ts'
 import { describeLogged, isAllBinary, type LoggedTable } from './logged-table.ts'
-import { parseLsn, printLsn } from './lsn.ts'
 import { dropPublication, publishAll, readPublication, refuseGaps } from './publication.ts'
+import { refuseSlot, refuseWait } from './refuse-slot.ts'
 import { Relations } from './relations.ts'
 import { ReplicationStream, type StreamedChunk } from './replication-stream.ts'
 import { openSession, type Session } from './session.ts'
-import { dropSlot, readSlot, type Slot, waitForSlot } from './slot.ts'
+import { dropSlot, readSlot, waitForSlot } from './slot.ts'
 import { refuseRewritten } from './table-layout.ts'
+import { readTimelineHistory, type TimelineHistory } from './timeline-history.ts'
 
 /** Transactions that are larger come in several chunks. With 16 MB it is no quicker, and the process takes 330 MB instead of 190. */
 const CHUNK_BYTES = 4 * 1024 * 1024
@@ -48,11 +56,12 @@ export class PostgresLog implements LogSource {
   async observe(pipeline: CdcPipeline, state: State | null): Promise<LogObservation> {
     const session = await this.#main()
     const facts = await readFacts(session)
-    this.#refuseServer(facts)
+    refuseServer(facts, this.#what)
     const tables: LoggedTable[] = []
     for (const table of pipeline.source.tables) tables.push(await describeLogged(session, table))
     const slot = await readSlot(session, pipeline.source.slot)
-    this.#refuseSlot(pipeline, slot, state, facts)
+    await refuseSlot(pipeline, slot, state, facts, this.#what, () => this.#readHistory(facts.timeline))
+    refuseOptions(facts, pipeline, this.#what)
     const publication = await readPublication(session, pipeline)
     await refuseGaps(session, pipeline, publication, tables, state)
     return {
@@ -60,122 +69,67 @@ export class PostgresLog implements LogSource {
       layouts: tables.map(({ layout }) => layout),
       there: { slot: slot !== null, publication: publication !== null },
       head: logPosition(facts.timeline, facts.flushed),
-      identity: `postgres/${facts.system}/${facts.database}/${pipeline.source.slot}`,
+      identity: logIdentity(facts, pipeline.source.slot),
       values: tables.every(isAllBinary) && !this.#hasOlderTypes ? ['pg-binary', 'pg-text'] : ['pg-text'],
     }
   }
 
-  #refuseServer(facts: Facts): void {
-    const refuse = (message: string, hint: string): LoadError => new LoadError('log-unavailable', message, { where: this.#what, hint })
-    if (facts.walLevel !== 'logical')
-      throw refuse(
-        `${this.#what} has wal_level = ${facts.walLevel}; its log holds changes of rows only with logical.`,
-        "ALTER SYSTEM SET wal_level = 'logical'; then restart the server.",
-      )
-    if (!facts.mayReplicate)
-      throw refuse(
-        `Role ${facts.role} of ${this.#what} may not read the log.`,
-        `As a superuser: ALTER ROLE ${identifier(facts.role)} REPLICATION;`,
-      )
-    if (facts.standby && facts.version < 160000)
-      throw refuse(`${this.#what} is a standby; before PostgreSQL 16 only a primary gives out its changes.`, 'Connect to the primary.')
-  }
-
-  /** A slot that is gone, or further than what is stored, has a gap that nobody can close: it is never made again in silence. */
-  #refuseSlot({ name, source }: CdcPipeline, slot: Slot | null, state: State | null, facts: Facts): void {
-    if (state?.position.kind !== 'log') return
-    const lost = (why: string): LoadError =>
-      new LoadError(
-        'log-lost',
-        `${why} Pipeline ${name} is at ${state.position.kind === 'log' ? state.position.at : ''}; nothing was skipped.`,
-        {
-          where: this.#what,
-          hint: 'Changes in between may be gone. Copy the tables again with `--full-refresh`, which makes a new slot.',
-        },
-      )
-    if (slot === null) throw lost(`Slot ${source.slot} does not exist.`)
-    if (slot.plugin !== 'pgoutput') throw lost(`Slot ${source.slot} is one of ${slot.plugin}, not of pgoutput.`)
-    if (slot.confirmed === null) throw lost(`Slot ${source.slot} was invalidated: the source has removed the log that it should keep.`)
-    const [timeline, at] = parsePosition(state.position, name)
-    if (timeline !== facts.timeline)
-      throw lost(`The source is on timeline ${facts.timeline}, the position on ${timeline}: another server has taken over.`)
-    if (slot.confirmed > at) throw lost(`Slot ${source.slot} is at ${printLsn(slot.confirmed)} already: somebody else has read from it.`)
+  async #readHistory(timeline: number): Promise<TimelineHistory> {
+    const log = await openLogSession(this.#config, this.#what)
+    try {
+      return await readTimelineHistory(log, timeline)
+    } finally {
+      await log.close()
+    }
   }
 
   async begin(pipeline: CdcPipeline, seen: LogObservation): Promise<LogBeginning> {
     const session = await this.#main()
-    const { slot } = pipeline.source
-    await dropSlot(session, slot)
+    const { slot: name, failover } = pipeline.source
+    await dropSlot(session, name)
     await publishAll(session, pipeline, seen.tables as readonly LoggedTable[])
-    return this.#export(session, pipeline, seen, slot, '')
+    try {
+      return await this.#export(session, pipeline, seen, { name, temporary: false, failover })
+    } catch (error) {
+      if (!seen.there.publication) await this.#takeBack(session, pipeline)
+      throw error
+    }
+  }
+
+  /** A publication that was made for nothing goes again, unless a rival has made a slot that reads it. */
+  async #takeBack(session: Session, pipeline: CdcPipeline): Promise<void> {
+    try {
+      if ((await readSlot(session, pipeline.source.slot)) === null) await dropPublication(session, pipeline)
+    } catch {
+      // The server may be gone. Why there is no slot is what has to be said, and a publication alone keeps nothing back.
+    }
   }
 
   async beginAgain(pipeline: CdcPipeline, seen: LogObservation): Promise<LogBeginning> {
     const session = await this.#main()
     await publishAll(session, pipeline, seen.tables as readonly LoggedTable[])
-    return this.#export(session, pipeline, seen, `tidemark_copy_${randomBytes(8).toString('hex')}`, ' TEMPORARY')
+    const name = `tidemark_copy_${randomBytes(8).toString('hex')}`
+    return this.#export(session, pipeline, seen, { name, temporary: true, failover: false })
   }
 
   /** A slot, and the moment at which it begins. */
-  async #export(session: Session, pipeline: CdcPipeline, seen: LogObservation, slot: string, kind: string): Promise<LogBeginning> {
-    const log = await openSession(this.#config, this.#what, 'log').opened
-    const reader = await openSession(this.#config, this.#what, 'source').opened
+  async #export(session: Session, pipeline: CdcPipeline, seen: LogObservation, slot: SlotToCreate): Promise<LogBeginning> {
+    const log = await openLogSession(this.#config, this.#what)
+    const reader = openSession(this.#config, this.#what, 'source')
     try {
-      const [made] = await this.#createSlot(log, session, slot, kind)
-      await reader.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
-      await reader.query(`SET TRANSACTION SNAPSHOT ${literal(made?.['snapshot_name'] ?? '')}`)
+      // Read before the moment: what was committed until then is in it.
+      const asOf = await readClock(session)
+      const { begins, snapshot } = await createSlot(log, session, slot)
+      const copier = await reader.opened
+      await copier.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
+      await copier.query(`SET TRANSACTION SNAPSHOT ${literal(snapshot)}`)
       const [timeline] = parsePosition(seen.head, pipeline.name)
-      const at = parseLsn(made?.['consistent_point'] ?? '')
-      if (at === null) throw new LoadError('log-corrupted', `${this.#what} did not say from where slot ${slot} goes on.`)
-      const snapshot = made?.['snapshot_name'] ?? ''
       const open = () => openSession(this.#config, this.#what, 'source').opened
-      return new PostgresBeginning({ log, reader, open, snapshot, slot }, logPosition(timeline, at))
+      return new PostgresBeginning({ log, reader: copier, open, snapshot, slot: slot.name }, logPosition(timeline, begins, asOf))
     } catch (error) {
       await Promise.allSettled([log.close(), reader.close()])
       throw error
     }
-  }
-
-  /** The slot begins where all transactions of now have ended: one that stays open would be waited for without end. */
-  async #createSlot(log: Session, session: Session, slot: string, kind: string) {
-    const made = log.query(`CREATE_REPLICATION_SLOT ${identifier(slot)}${kind} LOGICAL pgoutput EXPORT_SNAPSHOT`)
-    let timer: NodeJS.Timeout | undefined
-    const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(new LoadError('log-unavailable', 'late')), SLOT_SECONDS * 1000)
-    })
-    try {
-      return await Promise.race([made, late])
-    } catch (error) {
-      made.catch(() => {})
-      log.cancel()
-      log.destroy()
-      if (!(error instanceof LoadError) || error.message !== 'late') throw this.#slotError(error, slot)
-      const blockers = await session.query(
-        `SELECT pid, application_name AS application, extract(epoch FROM clock_timestamp() - xact_start)::int AS age FROM pg_stat_activity
-         WHERE backend_xid IS NOT NULL AND pid <> pg_backend_pid() ORDER BY xact_start LIMIT 5`,
-      )
-      const who = blockers.map((row) => `process ${row['pid']} (${row['application'] || 'no name'}, open for ${row['age']} s)`).join(', ')
-      throw new LoadError(
-        'log-unavailable',
-        `Slot ${slot} waited ${SLOT_SECONDS} s for older transactions to end: ${who || 'prepared ones'}.`,
-        {
-          where: this.#what,
-          hint: 'End them, or run again when they are over.',
-        },
-      )
-    } finally {
-      clearTimeout(timer)
-    }
-  }
-
-  #slotError(error: unknown, slot: string): unknown {
-    if (!(error instanceof LoadError)) return error
-    if (/all replication slots are in use/.test(error.message))
-      return new LoadError('log-unavailable', `${this.#what} has no free replication slot for ${slot}.`, {
-        cause: error,
-        hint: 'Raise max_replication_slots, or drop slots that nobody reads: SELECT * FROM pg_replication_slots.',
-      })
-    return error
   }
 
   async open(
@@ -185,17 +139,18 @@ export class PostgresLog implements LogSource {
     format: ValueFormat,
     until: Position | null,
   ): Promise<ChangeStream> {
-    const session = await openSession(this.#config, this.#what, 'log').opened
-    const [timeline, at] = parsePosition(from, pipeline.name)
+    const session = await openLogSession(this.#config, this.#what)
+    const [, at] = parsePosition(from, pipeline.name)
+    // After a failover the log goes on under another timeline than the position's.
+    const [timeline, head] = parsePosition(seen.head, pipeline.name)
     const onOlderType = (): void => {
       this.#hasOlderTypes ||= format === 'pg-binary'
     }
     const tables = seen.tables as readonly LoggedTable[]
-    const head = parsePosition(seen.head, pipeline.name)[1]
     const relations = new Relations(tables, head, format, onOlderType)
     // A table is described again after any change of it, such as by VACUUM.
     let isChanged = false
-    const { slot, publication } = pipeline.source
+    const { slot, publication, failover, heartbeatSeconds } = pipeline.source
     const stream = new ReplicationStream(session, {
       slot,
       publication,
@@ -209,7 +164,10 @@ export class PostgresLog implements LogSource {
       },
     })
     try {
-      await waitForSlot(await this.#main(), slot)
+      const main = await this.#main()
+      const there = await waitForSlot(main, slot)
+      if (there?.failover === true) await refuseWait(main, slot)
+      if (failover && there?.failover === false) await session.query(`ALTER_REPLICATION_SLOT ${identifier(slot)} (FAILOVER true)`)
       await stream.start()
     } catch (error) {
       stream.close()
@@ -220,26 +178,22 @@ export class PostgresLog implements LogSource {
       isChanged = false
       await refuseRewritten(await this.#main(), tables)
     }
-    return new PostgresChanges(stream, timeline, pipeline.name, look)
+    const heartbeat = heartbeatSeconds === null ? null : new Heartbeat(this.#main, heartbeatSeconds)
+    return new PostgresChanges(stream, timeline, pipeline.name, look, heartbeat)
   }
 
   async check(pipeline: CdcPipeline): Promise<readonly Finding[]> {
     const session = await this.#main()
     const slot = await readSlot(session, pipeline.source.slot)
-    if (slot === null) return []
-    const finding: Finding = {
-      severity: slot.walStatus === 'lost' ? 'error' : 'info',
-      code: 'slot',
-      message: `Slot ${pipeline.source.slot} is ${slot.walStatus}, and keeps ${slot.retainedBytes ?? 0} bytes of log.`,
-      hint: slot.walStatus === 'lost' ? 'Copy the tables again with `--full-refresh`.' : '',
-    }
-    return [finding]
+    const findings = checkSlot(pipeline, slot, await readLimits(session))
+    // Where somebody reads already, a line can be had; where none is free, that is said.
+    const isKnown = slot?.active === true || findings.some(({ code }) => code === 'senders-used')
+    if (isKnown || !(await readFacts(session)).mayReplicate) return findings
+    return [...findings, ...(await checkLine(this.#config, this.#what))]
   }
 
-  async status(pipeline: CdcPipeline): Promise<LogStatus> {
-    const slot = await readSlot(await this.#main(), pipeline.source.slot)
-    if (slot === null) return { retainedBytes: null, lagBytes: null, state: 'missing', active: false }
-    return { retainedBytes: slot.retainedBytes, lagBytes: slot.lagBytes, state: slot.walStatus, active: slot.active }
+  async status(pipeline: CdcPipeline, state: State | null): Promise<LogStatus> {
+    return readStatus(await this.#main(), pipeline, state)
   }
 
   async drop(pipeline: CdcPipeline): Promise<Dropped> {
@@ -253,75 +207,34 @@ export class PostgresLog implements LogSource {
   }
 }
 
-const SLOT_SECONDS = 60
-
-interface Facts {
-  readonly walLevel: string
-  readonly role: string
-  readonly mayReplicate: boolean
-  readonly standby: boolean
-  readonly version: number
-  readonly system: string
-  readonly database: string
-  readonly timeline: number
-  readonly flushed: bigint
-}
-
-async function readFacts(session: Session): Promise<Facts> {
-  const [row] = await session.query(
-    `SELECT current_setting('wal_level') AS wal_level, current_user AS role, pg_is_in_recovery() AS standby, current_setting('server_version_num') AS version,
-       (SELECT rolreplication OR rolsuper FROM pg_roles WHERE rolname = current_user) AS replicates,
-       (SELECT system_identifier FROM pg_control_system()) AS system, (SELECT timeline_id FROM pg_control_checkpoint()) AS timeline,
-       (SELECT d.oid FROM pg_database d WHERE d.datname = current_database()) AS database,
-       CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_flush_lsn() END AS flushed`,
-  )
-  return {
-    walLevel: row?.['wal_level'] ?? '',
-    role: row?.['role'] ?? '',
-    mayReplicate: row?.['replicates'] === 't',
-    standby: row?.['standby'] === 't',
-    version: Number(row?.['version']),
-    system: row?.['system'] ?? '',
-    database: row?.['database'] ?? '',
-    timeline: Number(row?.['timeline']),
-    flushed: parseLsn(row?.['flushed'] ?? '') ?? 0n,
-  }
-}
-
-function logPosition(timeline: number, lsn: bigint): Position {
-  return { kind: 'log', at: `${timeline}:${printLsn(lsn)}` }
-}
-
-function parsePosition(position: Position, pipeline: string): readonly [timeline: number, lsn: bigint] {
-  const match = position.kind === 'log' ? /^(\d+):(.+)$/.exec(position.at) : null
-  const lsn = match === null ? null : parseLsn(match[2] ?? '')
-  if (match === null || lsn === null)
-    throw new LoadError('state-corrupted', `The stored position of pipeline ${pipeline} is no place in PostgreSQL's log.`)
-  return [Number(match[1]), lsn]
-}
-
 class PostgresChanges implements ChangeStream {
   readonly #stream: ReplicationStream
   readonly #timeline: number
   readonly #pipeline: string
   readonly #look: () => Promise<void>
+  readonly #heartbeat: Heartbeat | null
   readonly #given = new WeakMap<LogChunk, StreamedChunk>()
 
-  constructor(stream: ReplicationStream, timeline: number, pipeline: string, look: () => Promise<void>) {
+  constructor(stream: ReplicationStream, timeline: number, pipeline: string, look: () => Promise<void>, heartbeat: Heartbeat | null) {
     this.#look = look
     this.#stream = stream
     this.#timeline = timeline
     this.#pipeline = pipeline
+    this.#heartbeat = heartbeat
   }
 
   async next(waitMs: number): Promise<LogChunk> {
     await this.#look()
+    this.#heartbeat?.look()
     const given = await this.#stream.next(waitMs)
+    const committedAt = milliseconds(given.committedMicros)
+    // Where nothing came, the server has said up to when.
+    const asOf = given.transactions > 0 ? committedAt : milliseconds(this.#stream.saidMicros)
     const chunk: LogChunk = {
       changes: given.changes,
-      end: given.end === null ? null : logPosition(this.#timeline, given.end),
+      end: given.end === null ? null : logPosition(this.#timeline, given.end, asOf),
       transactions: given.transactions,
-      committedAt: given.committedMicros === null ? null : Number(given.committedMicros / 1000n),
+      committedAt,
     }
     this.#given.set(chunk, given)
     return chunk
@@ -345,6 +258,11 @@ class PostgresChanges implements ChangeStream {
   }
 
   async close(): Promise<void> {
+    this.#heartbeat?.stop()
     this.#stream.close()
   }
+}
+
+function milliseconds(micros: bigint | null): number | null {
+  return micros === null ? null : Number(micros / 1000n)
 }

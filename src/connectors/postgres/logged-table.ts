@@ -3,7 +3,7 @@
 import type { TableLayout } from '../../contract/log.ts'
 import { LoadError } from '../../core/errors.ts'
 import { printTableName, type TableName } from '../../core/table.ts'
-import { tableIdentifier } from '../../sql/quote.ts'
+import { identifier, tableIdentifier } from '../../sql/quote.ts'
 import { describeTable, type PostgresTable } from './describe.ts'
 import type { Session } from './session.ts'
 import { readLayout } from './table-layout.ts'
@@ -22,13 +22,22 @@ export async function describeLogged(session: Session, name: TableName): Promise
       where: session.what,
     })
   const [row] = await session.query(
-    `SELECT c.relreplident AS identity, c.relpersistence AS persistence FROM pg_class c WHERE c.oid = $1::oid`,
+    `SELECT c.relreplident AS identity, c.relpersistence AS persistence, row_security_active(c.oid) AS hides, current_user AS role FROM pg_class c WHERE c.oid = $1::oid`,
     [table.oid],
   )
   if (row?.['persistence'] !== 'p')
     throw new LoadError('log-unavailable', `Table ${printTableName(name)} is unlogged or temporary: its changes are in no log.`, {
       where: session.what,
     })
+  if (row['hides'] === 't')
+    throw new LoadError(
+      'missing-privilege',
+      `A policy hides rows of table ${printTableName(name)} from role ${row['role']}; in the log are all of them.`,
+      {
+        where: session.what,
+        hint: `As a superuser: ALTER ROLE ${identifier(row['role'] ?? '')} BYPASSRLS;`,
+      },
+    )
   if (table.key.length === 0)
     throw new LoadError('missing-key', `Table ${printTableName(name)} has no primary key, by which its changes could be told apart.`, {
       where: session.what,

@@ -1,7 +1,8 @@
 // One connection that reads partitions, one after the other.
 
+import type { PartitionReader } from '../../contract/partition-reader.ts'
 import type { ReadOptions } from '../../contract/read-options.ts'
-import type { PartitionOptions, PartitionReader } from '../../contract/source.ts'
+import type { PartitionOptions } from '../../contract/source.ts'
 import type { Chunk } from '../../core/chunk.ts'
 import { LoadError } from '../../core/errors.ts'
 import type { Partition } from '../../core/partition.ts'

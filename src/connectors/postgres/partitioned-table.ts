@@ -1,7 +1,8 @@
 // A Postgres table in partitions: which there are, what they hold, and readers side by side. Where one moment is asked for, the first
 // connection exports its snapshot and keeps it while the others read in it.
 
-import type { PartitionedTable, PartitionOptions, PartitionReader } from '../../contract/source.ts'
+import type { PartitionReader } from '../../contract/partition-reader.ts'
+import type { PartitionedTable, PartitionOptions } from '../../contract/source.ts'
 import { LoadError } from '../../core/errors.ts'
 import type { RunRequest } from '../../core/head.ts'
 import { isReload } from '../../core/head.ts'

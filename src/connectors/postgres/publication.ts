@@ -8,6 +8,7 @@ import { printTableName, type TableName } from '../../core/table.ts'
 import { identifier, literal, tableIdentifier } from '../../sql/quote.ts'
 import type { LoggedTable } from './logged-table.ts'
 import type { Session } from './session.ts'
+import { writeSource } from './write-source.ts'
 
 export interface Publication {
   readonly isOwn: boolean
@@ -22,6 +23,7 @@ interface PublishedTable {
   readonly columns: readonly string[] | null
 }
 
+const WAIT_SECONDS = 60
 const OWN = 'made by tidemark'
 const ALL_OPERATIONS = 'insert, update, delete, truncate'
 
@@ -110,9 +112,19 @@ async function refuseToPublish(
   if (statement === null) return
   const [row] = await session.query(
     `SELECT current_user AS role, (SELECT string_agg(c.oid::regclass::text, ', ') FROM pg_class c WHERE c.oid = ANY ($1::oid[]) AND NOT pg_has_role(c.relowner, 'USAGE')) AS foreign,
+       pg_is_in_recovery() AS standby,
        coalesce((SELECT pg_has_role(pubowner, 'USAGE') FROM pg_publication WHERE pubname = $2), has_database_privilege(current_database(), 'CREATE')) AS may`,
     [`{${statement.tables.map(({ oid }) => oid).join(',')}}`, pipeline.source.publication],
   )
+  if (row?.['standby'] === 't')
+    throw new LoadError(
+      'log-unavailable',
+      `${session.what} is a standby: publication ${pipeline.source.publication} is made at its primary.`,
+      {
+        where: session.what,
+        hint: `At the primary, as the owner of the tables: ${statement.sql};`,
+      },
+    )
   if (row?.['foreign'] == null && row?.['may'] === 't') return
   const why =
     row?.['foreign'] == null ? `may not ${publication === null ? 'make' : 'alter'} publications here` : `does not own ${row['foreign']}`
@@ -138,27 +150,50 @@ function publishing(
   return { sql, tables: absent }
 }
 
-/** Makes the publication, or adds what it lacks. It must be older than the slot that reads it. */
-export async function publishAll(session: Session, pipeline: CdcPipeline, tables: readonly LoggedTable[]): Promise<void> {
+/** Makes the publication, or adds what it lacks. It must be older than the slot that reads it. Throws `log-unavailable`. */
+export async function publishAll(
+  session: Session,
+  pipeline: CdcPipeline,
+  tables: readonly LoggedTable[],
+  waitSeconds = WAIT_SECONDS,
+): Promise<void> {
   const publication = await readPublication(session, pipeline)
   const statement = publishing(pipeline, publication, tables)
   if (statement === null) return
   const remark = `COMMENT ON PUBLICATION ${identifier(pipeline.source.publication)} IS ${literal(OWN)}`
-  await write(session, publication === null ? [statement.sql, remark] : [statement.sql])
+  const limit = `SET LOCAL lock_timeout = '${waitSeconds}s'`
+  try {
+    await writeSource(session, [limit, statement.sql, ...(publication === null ? [remark] : [])])
+  } catch (error) {
+    if (error instanceof LoadError && error.message.includes(LOCK_TIMEOUT))
+      throw await lockedError(session, pipeline, statement.tables, waitSeconds)
+    throw error
+  }
+}
+
+/** The server's code for it. */
+const LOCK_TIMEOUT = '(55P03)'
+
+async function lockedError(
+  session: Session,
+  { source }: CdcPipeline,
+  tables: readonly LoggedTable[],
+  waitSeconds: number,
+): Promise<LoadError> {
+  // Locks of who only reads and writes rows hold up nothing.
+  const rows = await session.query(
+    `SELECT DISTINCT format('process %s (%s)', a.pid, coalesce(nullif(a.application_name, ''), 'no name')) AS who
+     FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+     WHERE l.granted AND l.relation = ANY ($1::oid[]) AND l.mode NOT IN ('AccessShareLock', 'RowShareLock', 'RowExclusiveLock') LIMIT 5`,
+    [`{${tables.map(({ oid }) => oid).join(',')}}`],
+  )
+  const who = rows.map((row) => row['who'] ?? '').join(', ') || 'they have been let go of only now'
+  return new LoadError('log-unavailable', `Publication ${source.publication} waited ${waitSeconds} s for locks on its tables: ${who}.`, {
+    where: session.what,
+    hint: 'Let them end, or run again when they are over.',
+  })
 }
 
 export async function dropPublication(session: Session, { source }: CdcPipeline): Promise<void> {
-  await write(session, [`DROP PUBLICATION ${identifier(source.publication)}`])
-}
-
-/** Sessions at the source are read-only otherwise. */
-async function write(session: Session, statements: readonly string[]): Promise<void> {
-  await session.query('BEGIN READ WRITE')
-  try {
-    for (const statement of statements) await session.query(statement)
-    await session.query('COMMIT')
-  } catch (error) {
-    await session.query('ROLLBACK').catch(() => session.destroy())
-    throw error
-  }
+  await writeSource(session, [`DROP PUBLICATION ${identifier(source.publication)}`])
 }

@@ -70,6 +70,8 @@ export class ReplicationStream extends SocketQuery {
   /** How far the server has sent, and how far the target has committed. */
   #sent: bigint
   #safe: bigint
+  /** The server's clock when it last said how far it is. */
+  #saidMicros: bigint | null = null
   #error: unknown = null
   #ended = false
   #wake: (() => void) | null = null
@@ -195,6 +197,7 @@ export class ReplicationStream extends SocketQuery {
       if (to - from < 18) throw new LoadError('log-corrupted', 'The source sent a sign of life that ends too early.')
       const end = data.readBigUInt64BE(from + 1)
       if (end > this.#sent) this.#sent = end
+      this.#saidMicros = data.readBigInt64BE(from + 9) + EPOCH_MICROS
       if (data[from + 17] === 1) this.#tell(false)
       this.#signal()
     }
@@ -228,6 +231,11 @@ export class ReplicationStream extends SocketQuery {
     const { until } = this.#options
     const end = this.#inside || this.#chunk.count > 0 || this.#sent < this.#wholeEnd ? this.#wholeEnd : this.#sent
     return until !== null && end > until ? until : end
+  }
+
+  /** By the server's clock: nothing that was committed before this and lies before `idleEnd` is missing. */
+  get saidMicros(): bigint | null {
+    return this.#saidMicros
   }
 
   #give(): StreamedChunk {

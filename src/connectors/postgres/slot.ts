@@ -5,38 +5,57 @@ import { parseLsn } from './lsn.ts'
 import type { Session } from './session.ts'
 
 export interface Slot {
-  readonly plugin: string
-  readonly database: string
+  /** null: a slot of physical replication. */
+  readonly plugin: string | null
+  readonly database: string | null
+  readonly temporary: boolean
   readonly active: boolean
   /** Process of the server that reads it. */
   readonly reader: string | null
   /** null where the slot has lost what it should keep. */
   readonly confirmed: bigint | null
+  /** reserved, extended, unreserved, lost. */
   readonly walStatus: string
+  /** Why the server gave it up; null before PostgreSQL 16, and where it did not. */
+  readonly invalidation: string | null
+  readonly failover: boolean
+  /** The copy at a standby of a slot of its primary: nobody can read it there. */
+  readonly synced: boolean
   readonly retainedBytes: number | null
+  /** What may still be written before the server may give it up; null without a limit. */
+  readonly safeBytes: number | null
   readonly lagBytes: number | null
 }
 
+// What a version lacks is null in the JSON of the row.
+const SLOT = `
+SELECT plugin, database, temporary, active, active_pid AS reader, confirmed_flush_lsn AS confirmed, restart_lsn, to_jsonb(s) ->> 'wal_status' AS wal_status,
+  to_jsonb(s) ->> 'safe_wal_size' AS safe,
+  coalesce(to_jsonb(s) ->> 'invalidation_reason', CASE WHEN to_jsonb(s) ->> 'conflicting' = 'true' THEN 'conflicting' END) AS reason,
+  to_jsonb(s) ->> 'failover' AS failover, to_jsonb(s) ->> 'synced' AS synced,
+  pg_wal_lsn_diff(now.lsn, restart_lsn)::bigint AS retained, pg_wal_lsn_diff(now.lsn, confirmed_flush_lsn)::bigint AS lag
+FROM pg_replication_slots s, (SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END AS lsn) now
+WHERE slot_name = $1`
+
 export async function readSlot(session: Session, name: string): Promise<Slot | null> {
-  const [row] = await session.query(
-    `SELECT plugin, database, active, active_pid AS reader, confirmed_flush_lsn AS confirmed, restart_lsn, to_jsonb(s) ->> 'wal_status' AS wal_status,
-       to_jsonb(s) ->> 'invalidation_reason' AS reason,
-       pg_wal_lsn_diff(now.lsn, restart_lsn)::bigint AS retained, pg_wal_lsn_diff(now.lsn, confirmed_flush_lsn)::bigint AS lag
-     FROM pg_replication_slots s, (SELECT CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END AS lsn) now
-     WHERE slot_name = $1`,
-    [name],
-  )
+  const [row] = await session.query(SLOT, [name])
   if (row === undefined) return null
+  const number = (column: string): number | null => (row[column] == null ? null : Number(row[column]))
   const isLost = row['restart_lsn'] == null || row['wal_status'] === 'lost'
   return {
-    plugin: row['plugin'] ?? '',
-    database: row['database'] ?? '',
+    plugin: row['plugin'] ?? null,
+    database: row['database'] ?? null,
+    temporary: row['temporary'] === 't',
     active: row['active'] === 't',
     reader: row['reader'] ?? null,
     confirmed: isLost || row['confirmed'] == null ? null : parseLsn(row['confirmed']),
     walStatus: isLost ? 'lost' : (row['wal_status'] ?? 'reserved'),
-    retainedBytes: row['retained'] == null ? null : Number(row['retained']),
-    lagBytes: row['lag'] == null ? null : Number(row['lag']),
+    invalidation: row['reason'] ?? null,
+    failover: row['failover'] === 'true',
+    synced: row['synced'] === 'true',
+    retainedBytes: number('retained'),
+    safeBytes: number('safe'),
+    lagBytes: number('lag'),
   }
 }
 
