@@ -16,7 +16,8 @@ export async function replayQuarantine(
   const { target, runId, reach } = machinery
   const { log, changes } = logOf(machinery, pipeline)
   const state = await target.readState(pipeline.name)
-  const seen = await log.observe(pipeline, state)
+  // Only the tables are looked at: where the log is may change under a look, while another run follows it.
+  const seen = await log.observe(pipeline, null)
   // What is being copied replaces all that is kept of its table.
   const copying = isFollowed(state) ? (state.position.copying ?? []) : seen.tables.map(({ name }) => printTableName(name))
   const tables = await changedTables(pipeline, seen, target, copying)

@@ -332,6 +332,31 @@ test.concurrent('a character that the encoding of the target lacks', async () =>
   await loading.target.run(`DROP DATABASE ${name}`)
 })
 
+test.concurrent('replayed again and again while the log is followed: nothing old comes over anything new', async () => {
+  await using loading = await startStrict('postgres')
+  const following = loading.start(['follow'])
+  const random = new Random(5)
+  for (let round = 0; round < 12; round++) {
+    for (let change = 0; change < 10; change++) {
+      const [id, v] = [1 + random.below(6), random.chance(0.5) ? 2000 + random.below(1000) : random.below(1000)]
+      await loading.source.run(`UPDATE a SET v = ${v}${random.chance(0.3) ? `, s = repeat('${v}', 3000)` : ''} WHERE id = ${id}`)
+    }
+    // Now everything fits, and now it does not.
+    await loading.target.run('ALTER TABLE a DROP CONSTRAINT IF EXISTS a_v_check')
+    const again = await loading.cli(['quarantine', 'replay', 'shop'])
+    expect({ err: again.err, code: again.json.error?.code }).toEqual({ err: again.err, code: undefined })
+    await loading.target.run('ALTER TABLE a ADD CONSTRAINT a_v_check CHECK (v < 1000) NOT VALID')
+  }
+  following.child.kill('SIGTERM')
+  expect((await following.done).exit).toBe(0)
+  expect((await loading.run()).error).toBeNull()
+  const ids = (await keptKeys(loading)).map((key) => key.slice(2))
+  await areSame(loading, { a: { columns: COLUMNS, where: `id NOT IN (${[...ids, '-1'].join()})` } })
+  await relax(loading)
+  await replay(loading)
+  await areSame(loading, BOTH)
+})
+
 /** A history in which every seventh value is refused: many short transactions, and a run after every few. */
 function historyOf(seed: number): readonly (readonly string[])[] {
   const random = new Random(seed)
