@@ -153,14 +153,14 @@ export class TableWriter {
 
   async #takeOut(unfit: readonly Unfit[], rows: readonly number[]): Promise<readonly Refused[]> {
     const of = new Map(unfit.map((one) => [one.place, one]))
-    const list = this.#names.map(identifier).join(', ')
+    const list = this.#names.map((name, place) => `${identifier(name)} AS v${place}`).join(', ')
     const found = await this.#connection.rows(
       `DELETE FROM ${temporary(this.#rows)} WHERE ${identifier(PLACE)} IN (${[...of.keys()].map((place) => `'${place}'`).join(', ')})
        RETURNING ${list}, ${identifier(PLACE)}`,
     )
     return found.map((row) => {
       const { place, code, message } = of.get(Number(row[PLACE])) as Unfit
-      return { row: rows[place] as number, code, message, values: this.#names.map((name) => row[name] as KeptValue) }
+      return { row: rows[place] as number, code, message, values: this.#names.map((_, column) => row[`v${column}`] as KeptValue) }
     })
   }
 

@@ -34,6 +34,7 @@ export interface ChangeStatements {
   /** Places of rows that lack something still. */
   readonly lackingInSieve: string
   readonly pickFromSieve: string
+  /** Values are named v0, v1 and on: a column may be called anything. */
   readonly readSieve: string
   /** A statement for each column that casts its value in the row of a place. */
   readonly castInSieve: readonly string[]
@@ -106,7 +107,7 @@ export function changeStatements(
       FROM ${target} AS t WHERE ${sameKey('p', 'base of ')} AND p.${PLACE} = ANY ($1::int[])`,
     lackingInSieve: `SELECT ${PLACE} AS place FROM ${sieve} WHERE position('1' IN ${LACKS}) > 0`,
     pickFromSieve: `INSERT INTO ${rows} (${list}) SELECT ${list} FROM ${sieve} WHERE ${PLACE} = ANY ($1::int[])`,
-    readSieve: `SELECT ${PLACE}, ${LACKS}, ${list} FROM ${sieve} WHERE ${PLACE} = ANY ($1::int[])`,
+    readSieve: `SELECT ${PLACE}, ${LACKS}, ${names.map((name, place) => `${name} AS v${place}`).join(', ')} FROM ${sieve} WHERE ${PLACE} = ANY ($1::int[])`,
     castInSieve: all.map((name) => `SELECT ${cast('s', name)} FROM ${sieve} AS s WHERE ${PLACE} = ANY ($1::int[])`),
   }
 }

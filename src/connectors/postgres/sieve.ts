@@ -233,7 +233,7 @@ export class Sieve {
 
   #valuesOf(row: Readonly<Record<string, string | null>>): readonly KeptValue[] {
     const lacks = row['_tidemark_lacks'] ?? ''
-    return this.#table.changed.columns.map(({ target }, place) => (lacks[place] === '1' ? undefined : row[target.name]))
+    return this.#table.changed.columns.map((_, place) => (lacks[place] === '1' ? undefined : row[`v${place}`]))
   }
 
   /** The server does not say in which column a value does not fit. */
