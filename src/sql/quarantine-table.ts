@@ -1,7 +1,9 @@
 // The table of changes that a target refused. One set of statements for every SQL target; each runs them on its own connection, inside
 // the transaction of the rows.
 
+import type { Preparation } from '../contract/target.ts'
 import type { QuarantinedChange } from '../core/quarantine.ts'
+import type { TableName } from '../core/table.ts'
 import type { Dialect } from './dialect.ts'
 
 export const QUARANTINE = 'pipeline_quarantine'
@@ -121,4 +123,10 @@ export class QuarantineTable {
     const sql = `UPDATE ${this.#table} SET code = $4, message = $5 WHERE pipeline_name = $1 AND position = $2 AND ordinal = $3`
     await runner.run(sql, [pipeline, position, ordinal, code, message])
   }
+}
+
+/** Tables that are made or emptied: what was kept of them is older than all that they will hold. */
+export function startedAnew({ changes, empties }: Pick<Preparation, 'changes' | 'empties'>): readonly TableName[] {
+  const made = changes.flatMap((change) => (change.kind === 'create-table' ? [change.table.name] : []))
+  return empties === null ? made : [...made, empties]
 }

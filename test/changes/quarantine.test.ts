@@ -121,6 +121,18 @@ test.concurrent.each(TARGET_KINDS)('a copy takes the place of what was kept, int
   await areSame(loading, { a: COLUMNS })
 })
 
+test.concurrent.each(TARGET_KINDS)('so does a copy in pieces, of a table that is made again, into %s', async (target) => {
+  await using loading = await startStrict(target)
+  await loading.source.run("INSERT INTO a SELECT i, 1, 's', 'z' FROM generate_series(1000, 20000) AS i; UPDATE a SET v = 2000 WHERE id = 3")
+  expect((await loading.run()).error).toBeNull()
+  expect(await keptKeys(loading)).toEqual(['a 3'])
+  await atTarget(loading, 'DROP TABLE a')
+  const copied = await loading.run({ resync: ['public.a'] }, { pieceBytes: 16 * 8192 })
+  expect(copied.error).toBeNull()
+  expect(await keptKeys(loading)).toEqual([])
+  await areSame(loading, BOTH)
+})
+
 test.concurrent.each(TARGET_KINDS)('every change kept as a row, and deleted rows marked, into %s', async (target) => {
   const marks =
     ', _tidemark_op text, _tidemark_position text, _tidemark_ordinal bigint, _tidemark_committed_at timestamptz, _tidemark_unchanged text)'
