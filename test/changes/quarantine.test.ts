@@ -83,29 +83,38 @@ test.concurrent.each(TARGET_KINDS)('bad rows among good ones, into %s', async (t
   await areSame(loading, BOTH)
 })
 
-test.concurrent.each(TARGET_KINDS)('a row that changes again is mended, or goes, into %s', async (target) => {
+/** Runs after a change at the source, and says which rows are kept then. */
+async function keptAfter(loading: Loading, sql: string): Promise<readonly string[]> {
+  await loading.source.run(sql)
+  expect((await loading.run()).error).toBeNull()
+  return keptKeys(loading)
+}
+
+test.concurrent.each(TARGET_KINDS)('a row that changes again is mended, into %s', async (target) => {
   await using loading = await startStrict(target)
-  const { source } = loading
-  const step = async (sql: string, keys: readonly string[]): Promise<void> => {
-    await source.run(sql)
-    expect((await loading.run()).error).toBeNull()
-    expect({ sql, keys: await keptKeys(loading) }).toEqual({ sql, keys })
-  }
   // A large value that came with the bad one is not logged again when the row is mended; another never came at all.
-  await step("UPDATE a SET v = 5000, s = repeat('new', 3000) WHERE id = 3", ['a 3'])
-  await step('UPDATE a SET v = 6000 WHERE id = 3', ['a 3'])
-  await step('UPDATE a SET v = 7 WHERE id = 3', [])
+  expect(await keptAfter(loading, "UPDATE a SET v = 5000, s = repeat('new', 3000) WHERE id = 3")).toEqual(['a 3'])
+  expect(await keptAfter(loading, 'UPDATE a SET v = 6000 WHERE id = 3')).toEqual(['a 3'])
+  expect(await keptAfter(loading, 'UPDATE a SET v = 7 WHERE id = 3')).toEqual([])
+  // Another key, and mended at once or later.
+  expect(await keptAfter(loading, "UPDATE a SET v = 5000, s = 'gone' WHERE id IN (4, 5)")).toEqual(['a 4', 'a 5'])
+  expect(await keptAfter(loading, 'UPDATE a SET id = 40 WHERE id = 4; UPDATE a SET id = 50, v = 8 WHERE id = 5')).toEqual(['a 40'])
+  expect(await keptAfter(loading, 'UPDATE a SET v = 1 WHERE id = 40')).toEqual([])
   await areSame(loading, BOTH)
-  await step("UPDATE a SET v = 5000, s = 'gone' WHERE id IN (4, 5, 6)", ['a 4', 'a 5', 'a 6'])
-  // Another key, and mended at once or later; deleted; deleted and made again.
-  await step('UPDATE a SET id = 40 WHERE id = 4; UPDATE a SET id = 50, v = 8 WHERE id = 5; DELETE FROM a WHERE id = 6', ['a 40'])
-  await step('UPDATE a SET v = 1 WHERE id = 40', [])
-  await areSame(loading, BOTH)
-  await step("INSERT INTO b VALUES (60, 4000, NULL, NULL), (61, 4000, 'x', 'y'); DELETE FROM b WHERE id = 60", ['b 61'])
-  await step("BEGIN; DELETE FROM b WHERE id = 61; INSERT INTO b VALUES (61, 1, 'again', NULL); COMMIT", [])
-  await step('UPDATE b SET v = 3000 WHERE id < 4; UPDATE a SET v = 3000 WHERE id = 9', ['a 9', 'b 1', 'b 2', 'b 3'])
-  await step('TRUNCATE b; INSERT INTO b VALUES (1, 1, NULL, NULL)', ['a 9'])
-  await step('DELETE FROM a WHERE id = 9', [])
+})
+
+test.concurrent.each(TARGET_KINDS)('a row that goes is kept no more, into %s', async (target) => {
+  await using loading = await startStrict(target)
+  const made = "INSERT INTO b VALUES (60, 4000, NULL, NULL), (61, 4000, 'x', 'y'); DELETE FROM b WHERE id = 60"
+  expect(await keptAfter(loading, `${made}; UPDATE a SET v = 5000 WHERE id IN (6, 9)`)).toEqual(['a 6', 'a 9', 'b 61'])
+  const again = "DELETE FROM b WHERE id = 61; INSERT INTO b VALUES (61, 1, 'again', NULL)"
+  expect(await keptAfter(loading, `${again}; DELETE FROM a WHERE id = 6; UPDATE b SET v = 3000 WHERE id < 3`)).toEqual([
+    'a 9',
+    'b 1',
+    'b 2',
+  ])
+  expect(await keptAfter(loading, 'TRUNCATE b; INSERT INTO b VALUES (1, 1, NULL, NULL)')).toEqual(['a 9'])
+  expect(await keptAfter(loading, 'DELETE FROM a WHERE id = 9')).toEqual([])
   await areSame(loading, BOTH)
 })
 
@@ -415,12 +424,12 @@ function historyOf(seed: number): readonly (readonly string[])[] {
     ]
     return kinds[below(kinds.length)] ?? ''
   }
-  return Array.from({ length: 5 }, () =>
+  return Array.from({ length: 4 }, () =>
     Array.from({ length: 12 }, () => `BEGIN; ${Array.from({ length: 1 + below(5) }, change).join('; ')}; COMMIT`),
   )
 }
 
-test.concurrent.for(TARGET_KINDS.flatMap((target) => [1, 2, 3].map((seed) => [target, seed] as const)))(
+test.concurrent.for(TARGET_KINDS.flatMap((target) => [2, 3].map((seed) => [target, seed] as const)))(
   'whatever happens to rows that are kept, the target is the source in the end: %s, seed %i',
   async ([target, seed], { expect: look }) => {
     await using loading = await startStrict(target)
