@@ -1,3 +1,4 @@
+import { count } from '../core/plan-text.ts'
 import { openProject } from '../project/open-project.ts'
 import type { Console } from './console.ts'
 
@@ -8,6 +9,8 @@ export async function drop(console: Console, name: string): Promise<number> {
   const atSource =
     pipeline?.pattern === 'cdc' ? `slot ${pipeline.source.slot} and publication ${pipeline.source.publication} at the source, and ` : ''
   console.say(`${name}: removes ${atSource}all that the target remembers of it. The data at the target stay.`)
+  const kept = pipeline?.pattern === 'cdc' ? (await project.quarantined(name)).length : 0
+  if (kept > 0) console.say(`${name}: ${count(kept, 'row')} in quarantine ${kept === 1 ? 'goes' : 'go'} with it, and not into the tables.`)
   if (!(await console.confirm('Drop the pipeline?'))) {
     console.say('Left as it was.')
     return 0

@@ -1,6 +1,6 @@
 import type { LogStatus } from '../contract/log.ts'
 import type { LedgerSummary } from '../core/ledger.ts'
-import { bytesText, grouped } from '../core/plan-text.ts'
+import { bytesText, count, grouped } from '../core/plan-text.ts'
 import { watermarkOf } from '../core/position.ts'
 import { durationText } from '../core/run-view.ts'
 import type { StateRow } from '../core/state.ts'
@@ -12,7 +12,7 @@ import type { Console } from './console.ts'
 export async function status(console: Console, names: readonly string[]): Promise<number> {
   await using project = await openProject(console.options.config ?? null)
   const rows = []
-  const slots: string[] = []
+  const notes: string[] = []
   const lines: string[][] = [['PIPELINE', 'POSITION', 'LAG', 'LAST RUN (UTC)', 'ROWS']]
   for (const pipeline of await project.pipelines(names)) {
     const state = await project.state(pipeline.name)
@@ -21,8 +21,10 @@ export async function status(console: Console, names: readonly string[]): Promis
     const kept = await project.logStatus(pipeline.name)
     const log = pipeline.pattern === 'cdc' && kept !== null ? logFacts(pipeline.source.slot, kept) : null
     const lag = log === null ? lagSeconds(state) : log.lag_seconds
-    if (log !== null) slots.push(...slotText(pipeline.name, log))
-    rows.push(statusJson(pipeline.name, pipeline.pattern, state, lag, partitions, log))
+    if (log !== null) notes.push(...slotText(pipeline.name, log))
+    const quarantined = pipeline.pattern === 'cdc' ? (await project.quarantined(pipeline.name)).length : 0
+    rows.push(statusJson(pipeline.name, pipeline.pattern, state, lag, partitions, log, quarantined))
+    if (quarantined > 0) notes.push(`${pipeline.name}: ${count(quarantined, 'row')} in quarantine; see \`tidemark quarantine list\``)
     lines.push([
       pipeline.name,
       partitions === null ? (positionText(state) ?? '-') : partitionsText(partitions, isInPieces ? 'pieces' : 'partitions'),
@@ -31,7 +33,7 @@ export async function status(console: Console, names: readonly string[]): Promis
       state?.recordsProcessed == null ? '-' : grouped(Number(state.recordsProcessed)),
     ])
   }
-  console.answer([...aligned(lines), ...slots])
+  console.answer([...aligned(lines), ...notes])
   console.data({ command: 'status', pipelines: rows })
   return 0
 }

@@ -374,6 +374,15 @@ describe('pipelines', () => {
     expect(await problems(`${HEAD}  p:\n    ${line}\n`)).toEqual([`tidemark.yml:${expected}`])
   })
 
+  it.each([
+    ['max_quarantined: 5', '9:5 pipelines.p.max_quarantined: needs on_bad_row: quarantine'],
+    ['on_bad_row: skip', '9:17 pipelines.p.on_bad_row: unknown value "skip"; allowed: stop, quarantine'],
+    ['on_bad_row: quarantine\n    max_quarantined: 0', '10:22 pipelines.p.max_quarantined: expected a whole number from 1 to 100000'],
+  ])('that follow a log with %s', async (lines, expected) => {
+    const sides = 'source: { connection: shop, tables: [public.orders] }\n    target: { connection: wh }'
+    expect(await problems(`${HEAD}  p:\n    pattern: cdc\n    ${sides}\n    ${lines}\n`)).toEqual([`tidemark.yml:${expected}`])
+  })
+
   it.each(['a b', 'a:b', 'ä', '""', 'x'.repeat(101), '"a\\nb"'])('named %s', async (name) => {
     const [line, ...others] = await problems(GOOD.replace('orders_etl', name))
     expect(others).toEqual([])

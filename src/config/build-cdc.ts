@@ -8,8 +8,12 @@ import { checkConnections, mapIn } from './table-rules.ts'
 
 type Written = z.output<typeof cdcSchema>
 
+/** A night's worth of bad rows; a column that fits no row at all is noticed within minutes. */
+const MAX_QUARANTINED = 1000
+
 /** A checked pipeline in the form in which the rest of tidemark knows it. */
-export function buildCdc(name: string, { source, target, write, on_schema_change, workers }: Written): CdcPipeline {
+export function buildCdc(name: string, written: Written): CdcPipeline {
+  const { source, target, write, on_schema_change, workers, on_bad_row, max_quarantined } = written
   const own = `tidemark_${name.toLowerCase().replaceAll(/[^a-z0-9_]/g, '_')}`.slice(0, 63)
   return {
     name,
@@ -26,6 +30,7 @@ export function buildCdc(name: string, { source, target, write, on_schema_change
     write: write ?? 'merge',
     onSchemaChange: on_schema_change ?? 'evolve',
     workers: workers === undefined ? null : Number(workers),
+    maxQuarantined: on_bad_row === 'quarantine' ? Number(max_quarantined ?? MAX_QUARANTINED) : null,
   }
 }
 
@@ -36,6 +41,8 @@ function tableNamed(text: string): TableName {
 /** Reports every broken rule. */
 export function checkCdcRules(raw: Fields, context: RuleContext): void {
   checkConnections(raw, context)
+  if (raw['max_quarantined'] !== undefined && raw['on_bad_row'] !== 'quarantine')
+    context.report(['max_quarantined'], 'needs on_bad_row: quarantine', 'key')
   const tables = mapIn(raw, 'source')?.['tables']
   if (!Array.isArray(tables)) return
   const seen = new Set<string>()

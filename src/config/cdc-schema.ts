@@ -63,6 +63,15 @@ export const cdcSchema = fields(
     on_schema_change: z.optional(
       oneOf(['evolve', 'freeze', 'ignore'], 'What to do when columns appear or grow at the source. Default: evolve.'),
     ),
+    on_bad_row: z.optional(
+      oneOf(
+        ['stop', 'quarantine'],
+        "What to do with a row that the target can't take: stop, or keep it in pipeline_quarantine and go on. Default: stop.",
+      ),
+    ),
+    max_quarantined: z.optional(
+      wholeNumber(1, 100_000, 'With more rows than this in quarantine the pipeline stops all the same. Default: 1000.'),
+    ),
   },
   'Follows the log of a database.',
 )

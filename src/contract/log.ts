@@ -8,6 +8,7 @@ import type { RowCounts } from '../core/load.ts'
 import type { SeenPartition } from '../core/partition.ts'
 import type { CdcPipeline, ChangeWrite } from '../core/pipeline.ts'
 import type { Position } from '../core/position.ts'
+import type { QuarantinedChange, Replayed } from '../core/quarantine.ts'
 import type { SchemaChange } from '../core/schema-change.ts'
 import type { State } from '../core/state.ts'
 import type { Column, Table } from '../core/table.ts'
@@ -130,6 +131,10 @@ export interface ChangeTarget {
   /** So many connections fill a large table best. */
   readonly copyWorkers: number
   open(load: ChangeLoad): Promise<ChangeWriter>
+  /** Changes that this target refused, and keeps; none where nothing was ever kept. */
+  quarantined(pipeline: string): Promise<readonly QuarantinedChange[]>
+  /** Forgets kept changes of these ids; returns how many there were. */
+  discard(pipeline: string, ids: readonly string[]): Promise<number>
 }
 
 export interface ChangeLoad {
@@ -138,6 +143,8 @@ export interface ChangeLoad {
   readonly write: ChangeWrite
   readonly format: ValueFormat
   readonly tables: readonly ChangedTable[]
+  /** Rows that the target refuses are kept in quarantine, up to so many; null: the first of them stops the pipeline. */
+  readonly maxQuarantined: number | null
 }
 
 export interface ChangedTable {
@@ -151,7 +158,7 @@ export interface ChangedTable {
 
 /** One transaction after the other, each of any number of chunks. */
 export interface ChangeWriter {
-  /** Throws `row-missing` where the target lacks a row that was changed. */
+  /** Throws `row-missing` where the target lacks a row that was changed. With a quarantine, throws `quarantine-full` instead. */
   apply(chunk: ChangesChunk, folded: readonly FoldedTable[]): Promise<RowCounts>
   /** Every change a row of its own, with the marks of `append`. */
   append(chunk: ChangesChunk): Promise<RowCounts>
@@ -159,6 +166,13 @@ export interface ChangeWriter {
   commit(from: State, to: State, moved: number): Promise<void>
   /** What a run came to, in the history. */
   record(from: State, to: State, read: number, rows: RowCounts, seconds: number): Promise<void>
+  /**
+   * Tries kept changes again, and commits: those that fit are kept no more. `ids` null: all of the load's tables. Never overwrites what is
+   * newer. Throws `bad-usage` for an unknown one.
+   */
+  replay(ids: readonly string[] | null): Promise<Replayed>
+  /** How many changes are kept in all; 0 without a quarantine. */
+  readonly kept: number
   abort(): Promise<void>
   close(): Promise<void>
 }

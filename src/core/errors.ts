@@ -275,6 +275,12 @@ export const ERRORS = {
     meaning: 'The target lacks a row that the source has changed: somebody else has written to the table.',
     hint: 'Copy the table again with `--resync TABLE`, and let nobody else write to it.',
   },
+  'quarantine-full': {
+    retry: 'never',
+    exit: 1,
+    meaning: 'More rows than `max_quarantined` do not fit into the target: that is hardly the fault of the rows.',
+    hint: 'See why with `tidemark quarantine list PIPELINE`; mend the target, then `tidemark quarantine replay PIPELINE`, or raise `max_quarantined`.',
+  },
   'short-read': { retry: 'backoff', exit: 1, meaning: 'Fewer rows arrived than the source said it sent.', hint: 'Run again.' },
   'state-conflict': {
     retry: 'never',

@@ -84,6 +84,8 @@ export interface CdcPipeline {
   readonly onSchemaChange: SchemaPolicy
   /** How many copy a large table side by side; null: as the target does it best. */
   readonly workers: number | null
+  /** Rows that the target refuses are kept in quarantine, up to so many; null: the first of them stops the pipeline. */
+  readonly maxQuarantined: number | null
 }
 
 /** How changes enter the target: as they are at the source; every change a row; or with deleted rows marked. */

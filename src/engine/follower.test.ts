@@ -42,6 +42,8 @@ async function follow(chunks: readonly LogChunk[], goal: string): Promise<readon
     },
     commit: async (_, to) => void told.push(`committed ${printed(to.position)}`),
     record: async () => {},
+    replay: async () => ({ replayed: 0, left: 0 }),
+    kept: 0,
     abort: async () => void told.push('aborted'),
     close: async () => {},
   }

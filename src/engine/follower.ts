@@ -121,11 +121,18 @@ export class Follower {
     this.#open = { read: 0, bytes: 0, rows: NO_ROWS }
     this.#total = { read: this.#total.read + read, rows: addCounts(this.#total.rows, rows) }
     // A change that is folded into another counts as one that was read.
-    const folded = read - rows.inserted - rows.updated - rows.deleted
+    const folded = read - rows.inserted - rows.updated - rows.deleted - rows.quarantined
     creditCommit(this.#progress, to, read, bytes, { ...rows, deduplicated: Math.max(0, folded) })
     this.#progress.changed ||= read > 0
     if (read > 0) emit({ kind: 'committed', pipeline: this.#pipeline.name, position, epoch: Number(to.epoch), read, rows })
+    if (rows.quarantined > 0) this.#warnOfBadRows(rows.quarantined)
     reach('slice-done')
+  }
+
+  #warnOfBadRows(rows: number): void {
+    const { name } = this.#pipeline
+    const message = `${rows} ${rows === 1 ? 'row was' : 'rows were'} refused by the target, and put into quarantine, which holds ${this.#writer.kept} now. See \`tidemark quarantine list ${name}\`.`
+    this.#machinery.emit({ kind: 'warning', pipeline: name, code: 'quarantined', message })
   }
 
   /** Tables that are still to be copied stay remembered. */

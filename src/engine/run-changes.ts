@@ -112,7 +112,8 @@ async function catchUp(pipeline: CdcPipeline, machinery: Machinery, progress: Pr
   const stream = await log.open(pipeline, { ...seen, tables: tables.map(({ source }) => source) }, state.position, format, until)
   let writer: ChangeWriter | null = null
   try {
-    writer = await changes.open({ pipeline: pipeline.name, runId, write: pipeline.write, format, tables })
+    const { name, write, maxQuarantined } = pipeline
+    writer = await changes.open({ pipeline: name, runId, write, format, tables, maxQuarantined })
     await new Follower(pipeline, machinery, progress, stream, writer, tables, state, follows ? null : (until ?? seen.head)).follow()
   } finally {
     await Promise.allSettled([stream.close(), writer?.close()])
@@ -120,14 +121,16 @@ async function catchUp(pipeline: CdcPipeline, machinery: Machinery, progress: Pr
 }
 
 function commonValues(pipeline: CdcPipeline, given: readonly ValueFormat[], taken: readonly ValueFormat[]): ValueFormat {
-  const format = taken.find((one) => given.includes(one))
+  // What is kept of a row is text.
+  const wanted = pipeline.maxQuarantined === null ? taken : taken.filter((one) => one === 'pg-text')
+  const format = wanted.find((one) => given.includes(one))
   if (format === undefined)
     throw new LoadError('no-common-format', `Source and target of pipeline ${pipeline.name} speak no common form of values.`)
   return format
 }
 
 /** Of the tables that are in the target already. */
-async function changedTables(
+export async function changedTables(
   pipeline: CdcPipeline,
   seen: LogObservation,
   target: Target,

@@ -39,6 +39,7 @@ export async function toCdc(pipeline: Pipeline, ends: { readonly source: Source;
     write: 'merge',
     onSchemaChange: pipeline.onSchemaChange,
     workers: null,
+    maxQuarantined: null,
   }
   const fields = {
     pattern: 'cdc',

@@ -27,12 +27,14 @@ import {
   type WatermarkPipeline,
 } from '../core/pipeline.ts'
 import { isFilling, type Position, watermarkOf } from '../core/position.ts'
+import type { QuarantinedChange, Replayed } from '../core/quarantine.ts'
 import type { HistoryRow, State, StateRow } from '../core/state.ts'
 import type { Table, TableName } from '../core/table.ts'
 import { logOf } from '../engine/log-of.ts'
 import { DEFAULT_SETTINGS, type Settings } from '../engine/machinery.ts'
 import { moveState } from '../engine/move-state.ts'
 import { partitionsOf } from '../engine/observe-partitions.ts'
+import { replayQuarantine } from '../engine/replay-quarantine.ts'
 import { runPipeline } from '../engine/run.ts'
 import { checkPipeline } from './check-pipeline.ts'
 import { Connections, type FindConnector } from './connections.ts'
@@ -280,6 +282,31 @@ export class OpenProject {
     if (pipeline.pattern !== 'cdc') return null
     const ends = await this.ends(pipeline)
     return logOf(ends, pipeline).log.status(pipeline, await ends.target.readState(name))
+  }
+
+  /** Changes that the target refused, in the order of their commits at the source. */
+  async quarantined(name: string): Promise<readonly QuarantinedChange[]> {
+    const pipeline = await this.#withLog(name)
+    return logOf(await this.ends(pipeline), pipeline).changes.quarantined(name)
+  }
+
+  /** Tries kept changes again; `ids` null: all of them. Those that are refused again stay. Throws `bad-usage` for an unknown one. */
+  async replayQuarantine(name: string, ids: readonly string[] | null = null): Promise<Replayed> {
+    const pipeline = await this.#withLog(name)
+    const machinery = { ...(await this.ends(pipeline)), runId: randomUUID(), reach: crashPointFromEnvironment() }
+    return replayQuarantine(pipeline, machinery, ids)
+  }
+
+  /** Forgets kept changes; their rows stay as the target has them. */
+  async discardQuarantine(name: string, ids: readonly string[]): Promise<number> {
+    const pipeline = await this.#withLog(name)
+    return logOf(await this.ends(pipeline), pipeline).changes.discard(name, ids)
+  }
+
+  async #withLog(name: string): Promise<CdcPipeline> {
+    const pipeline = await this.#one(name)
+    if (pipeline.pattern === 'cdc') return pipeline
+    throw new LoadError('bad-usage', `Pipeline ${name} has no quarantine: its pattern is ${pipeline.pattern}.`)
   }
 
   /** Removes what the pipeline made at the source, and its state at the target; its tables stay. */

@@ -9,6 +9,7 @@ import { boundTexts } from '../core/partition.ts'
 import { type PartitionPlan, partitionLoad } from '../core/partition-plan.ts'
 import type { Plan } from '../core/plan.ts'
 import type { Position } from '../core/position.ts'
+import type { QuarantinedChange } from '../core/quarantine.ts'
 import type { SchemaChange } from '../core/schema-change.ts'
 import type { HistoryRow, StateRow } from '../core/state.ts'
 import { printTableName } from '../core/table.ts'
@@ -132,6 +133,26 @@ export function partitionsJson(pipeline: string, rows: readonly LedgerRow[]) {
   }
 }
 
+export function quarantineJson(pipeline: string, changes: readonly QuarantinedChange[]) {
+  return {
+    pipeline,
+    quarantine: changes.map((one) => ({
+      id: one.id,
+      table: one.table,
+      op: one.op,
+      key: JSON.parse(one.key) as unknown,
+      payload: JSON.parse(one.payload) as unknown,
+      code: one.code,
+      message: one.message,
+      position: one.position,
+      ordinal: one.ordinal,
+      committed_at: one.committedAt,
+      quarantined_at: one.quarantinedAt,
+      run_id: one.runId,
+    })),
+  }
+}
+
 export function watermarkJson(pipeline: string, pattern: string, state: StateRow | null) {
   return {
     pipeline,
@@ -178,6 +199,7 @@ export function statusJson(
   lagSeconds: number | null,
   partitions: LedgerSummary | null,
   log: LogFacts | null,
+  quarantined: number,
 ) {
   const position: Position | null = state?.position ?? null
   return {
@@ -190,5 +212,6 @@ export function statusJson(
     epoch: state?.epoch ?? 0n,
     partitions,
     log,
+    quarantined,
   }
 }

@@ -12,30 +12,56 @@ export interface LoggedChanges {
   readonly rows: readonly number[]
   /** The marks of a row. */
   readonly extra: (row: number) => readonly Uint8Array[]
+  /** Which change a row is of. */
+  readonly changes: ReadonlyMap<number, number>
 }
 
 /** Adds a row of no values to the chunk for a change that has none. */
 export function loggedChanges(chunk: ChangesChunk, table: number, { columns }: ChangedTable): LoggedChanges {
   const rows: number[] = []
   const marks = new Map<number, readonly Uint8Array[]>()
-  let at = 0
+  const changes = new Map<number, number>()
+  const placeOf = changePlaces(chunk)
   for (let change = 0; change < chunk.count; change++) {
-    while (at + 1 < chunk.transactions.length && (chunk.transactions[at + 1]?.first ?? 0) <= change) at += 1
     if (chunk.table[change] !== table) continue
     const op = chunk.op[change] as number
     const own = (op === DELETE ? chunk.old[change] : chunk.row[change]) as number
     const row = own === NONE ? chunk.addRow(columns.length) : own
-    const transaction = chunk.transactions[at]
+    const { position, ordinal, committedAt } = placeOf(change)
     rows.push(row)
+    changes.set(row, change)
     marks.set(row, [
       encoder.encode(OP_WORDS[op]),
-      encoder.encode(transaction?.position ?? ''),
-      encoder.encode(String((transaction?.before ?? 0) + change - (transaction?.first ?? 0))),
-      encoder.encode(instant(transaction?.committedMicros ?? 0n)),
+      encoder.encode(position),
+      encoder.encode(String(ordinal)),
+      encoder.encode(committedAt),
       lacking(chunk, row, columns),
     ])
   }
-  return { rows, extra: (row) => marks.get(row) ?? [] }
+  return { rows, changes, extra: (row) => marks.get(row) ?? [] }
+}
+
+/** Where a change stands in the source's log. */
+interface ChangePlace {
+  readonly position: string
+  /** Among the changes of its transaction. */
+  readonly ordinal: number
+  readonly committedAt: string
+}
+
+/** Asked for changes in their order, it takes one walk through the transactions. */
+export function changePlaces({ transactions }: ChangesChunk): (change: number) => ChangePlace {
+  let at = 0
+  return (change) => {
+    if ((transactions[at]?.first ?? 0) > change) at = 0
+    while (at + 1 < transactions.length && (transactions[at + 1]?.first ?? 0) <= change) at += 1
+    const transaction = transactions[at]
+    return {
+      position: transaction?.position ?? '',
+      ordinal: (transaction?.before ?? 0) + change - (transaction?.first ?? 0),
+      committedAt: instant(transaction?.committedMicros ?? 0n),
+    }
+  }
 }
 
 function lacking(chunk: ChangesChunk, row: number, columns: ChangedTable['columns']): Uint8Array {

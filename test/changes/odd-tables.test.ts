@@ -1,6 +1,7 @@
 // Tables that are not like others, followed by their changes: what a row is, is said by the source alone.
 
 import { expect, test } from 'vitest'
+import { TARGET_KINDS } from '../servers/loading.ts'
 import { areSame, loadsAll, startTables, useOwnServer } from './following.ts'
 
 useOwnServer()
@@ -21,6 +22,20 @@ test.concurrent('names with spaces, capitals and quotes', async () => {
     `UPDATE ${name} SET "Value ""v""" = 'w' WHERE "The Key" < 4; UPDATE ${name} SET "The Key" = 20 WHERE "KEY" = 'k5';
      DELETE FROM ${name} WHERE "KEY" = 'k6'; INSERT INTO ${name} VALUES (6, 'k6', NULL)`,
   )
+  await loadsAll(loading, how)
+})
+
+test.concurrent.each(TARGET_KINDS)('columns named as what tidemark would add while it stages rows, into %s', async (target) => {
+  await using loading = await startTables(
+    `CREATE TABLE w (id int PRIMARY KEY, lacks text, place text, rule text, big text);
+     ALTER TABLE w ALTER big SET STORAGE EXTERNAL;
+     INSERT INTO w SELECT i, 'l', 'p', 'r', repeat('b', 5000) FROM generate_series(1, 9) AS i`,
+    ['public.w'],
+    { target },
+  )
+  const how = { w: ['id', 'lacks', 'place', 'rule', 'big'] }
+  await loadsAll(loading, how)
+  await loading.source.run("UPDATE w SET lacks = 'm', place = 'q' WHERE id = 1")
   await loadsAll(loading, how)
 })
 

@@ -9,6 +9,7 @@ import { type Partition, storedPartition } from '../../core/partition.ts'
 import { positionAtEnd, positionOnTheWay, tableInMaking } from '../../core/position.ts'
 import type { State } from '../../core/state.ts'
 import type { TableName } from '../../core/table.ts'
+import { startedAnew } from '../../sql/quarantine-table.ts'
 import { collidingPartitions } from './colliding-partitions.ts'
 import type { Connection, Database } from './database.ts'
 import { describeTable } from './describe.ts'
@@ -65,6 +66,7 @@ export class DuckdbPartitions implements PartitionTarget {
       for (const change of preparation.changes) if (change.kind === 'create-table') await createSchema(connection, change.table.name.schema)
       const enter = async (): Promise<State> => {
         if (preparation.empties !== null) await connection.run(`DELETE FROM ${tableIdentifier(preparation.empties)}`)
+        for (const table of startedAnew(preparation)) await this.#store.forgetQuarantined(connection, preparation.first.pipeline, table)
         const state = await this.#enterState(connection, preparation)
         await this.#ledger.enter(connection, preparation)
         return state

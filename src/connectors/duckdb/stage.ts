@@ -183,6 +183,7 @@ class DuckdbStage implements Stage {
     if (load.cause === 'full-refresh') await store.forgetPartitions(connection, load.pipeline)
     if (!direct) await changeSchema(connection, load)
     const counts = await this.#apply(rows)
+    if (load.strategy === 'replace') await store.forgetQuarantined(connection, load.pipeline, load.table.name)
     await store.record(connection, from, to, rows, counts, load, (performance.now() - this.#begun) / 1000)
     await this.#end().catch((thrown) => {
       throw asConflict(thrown, load.pipeline)

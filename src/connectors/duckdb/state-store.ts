@@ -4,7 +4,9 @@
 import { LoadError } from '../../core/errors.ts'
 import type { Load, RowCounts } from '../../core/load.ts'
 import type { HistoryRow, State, StateRow } from '../../core/state.ts'
+import { printTableName, type TableName } from '../../core/table.ts'
 import { PARTITIONS } from '../../sql/ledger-table.ts'
+import { QUARANTINE, QuarantineTable } from '../../sql/quarantine-table.ts'
 import {
   ADDED_COLUMNS,
   conflict,
@@ -25,10 +27,17 @@ import { DUCKDB, tableIdentifier } from './dialect.ts'
 export class StateStore {
   readonly #sql
   readonly #schema: string | null
+  readonly quarantine: QuarantineTable
 
   constructor(schema: string | null) {
     this.#schema = schema
     this.#sql = stateStatements(DUCKDB, schema)
+    this.quarantine = new QuarantineTable(DUCKDB, schema)
+  }
+
+  /** All rows of the table are new: what was kept of it is older. */
+  async forgetQuarantined(connection: Connection, pipeline: string, table: TableName): Promise<void> {
+    if (await this.quarantine.exists(connection)) await this.quarantine.forgetTable(connection, pipeline, printTableName(table))
   }
 
   /** Names of a table's columns; empty where it does not exist. */
@@ -85,7 +94,7 @@ export class StateStore {
 
   async forget(connection: Connection, pipeline: string): Promise<boolean> {
     let found = false
-    for (const name of [WATERMARKS, HISTORY, PARTITIONS]) found = (await this.#forgetIn(connection, name, pipeline)) || found
+    for (const name of [WATERMARKS, HISTORY, PARTITIONS, QUARANTINE]) found = (await this.#forgetIn(connection, name, pipeline)) || found
     return found
   }
 

@@ -61,7 +61,11 @@ class DuckdbTarget implements Target {
   constructor(config: DuckdbConfig) {
     this.#config = config
     this.#store = new StateStore(config.stateSchema)
-    this.changes = new DuckdbChangeTarget(() => this.#open(), this.#store)
+    this.changes = new DuckdbChangeTarget(
+      () => this.#open(),
+      () => this.#existing(),
+      this.#store,
+    )
     const ends = { path: config.path, memory: this.#memory.applying, open: () => this.#open(), existing: () => this.#existing() }
     this.partitions = new DuckdbPartitions(ends, this.#store, config.stateSchema)
   }

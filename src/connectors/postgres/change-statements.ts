@@ -27,7 +27,21 @@ export interface ChangeStatements {
   readonly createLog: string
   readonly copyLog: string
   readonly insertLog: string
+  /** All rows of a chunk by their place, from which those that the target takes are picked. Parameter of the last three: places. */
+  readonly createSieve: string
+  readonly copySieve: string
+  readonly completeSieve: string
+  /** Places of rows that lack something still. */
+  readonly lackingInSieve: string
+  readonly pickFromSieve: string
+  /** Values are named v0, v1 and on: a column may be called anything. */
+  readonly readSieve: string
+  /** A statement for each column that casts its value in the row of a place. */
+  readonly castInSieve: readonly string[]
 }
+
+const LACKS = '"_tidemark_lacks"'
+const PLACE = '"_tidemark_place"'
 
 /** `number` keeps the temporary tables of several tables apart. `upserts`: the target has a unique key to go by. */
 export function changeStatements(
@@ -38,6 +52,7 @@ export function changeStatements(
   write: ChangeWrite,
 ): ChangeStatements {
   const [rows, partial, gone] = ['rows', 'partial', 'gone'].map((kind) => `pg_temp.tidemark_${kind}_${number}`) as [string, string, string]
+  const sieve = `pg_temp.tidemark_sieve_${number}`
   const target = tableIdentifier(table.name)
   const names = columns.map(({ target: { name } }) => identifier(name))
   const staged = (name: string): string => columnType(columns, name, format)
@@ -53,7 +68,7 @@ export function changeStatements(
     key.map((name) => `t.${identifier(name)} = ${alias}.${identifier(prefix + name)}::${targetType(columns, name)}`).join(' AND ')
   const filled = all.map(
     (name, place) =>
-      `CASE WHEN substr(p.lacks, ${place + 1}, 1) = '1' THEN t.${identifier(name)}::${staged(name)} ELSE p.${identifier(name)} END`,
+      `CASE WHEN substr(p.${LACKS}, ${place + 1}, 1) = '1' THEN t.${identifier(name)}::${staged(name)} ELSE p.${identifier(name)} END`,
   )
   const rest = all.filter((name) => !key.includes(name))
   const softly = write === 'soft-delete'
@@ -64,7 +79,7 @@ export function changeStatements(
   const conflict = set === '' ? 'DO NOTHING' : `DO UPDATE SET ${set}`
   return {
     createRows: `CREATE TEMPORARY TABLE IF NOT EXISTS tidemark_rows_${number} (${define(all)}) ON COMMIT DELETE ROWS`,
-    createPartial: `CREATE TEMPORARY TABLE IF NOT EXISTS tidemark_partial_${number} (${define(all)}, ${define(key, 'base of ')}, lacks text) ON COMMIT DELETE ROWS`,
+    createPartial: `CREATE TEMPORARY TABLE IF NOT EXISTS tidemark_partial_${number} (${define(all)}, ${define(key, 'base of ')}, ${LACKS} text) ON COMMIT DELETE ROWS`,
     createGone: `CREATE TEMPORARY TABLE IF NOT EXISTS tidemark_gone_${number} (${define(key)}) ON COMMIT DELETE ROWS`,
     copyRows: `COPY ${rows} (${list}) FROM STDIN (FORMAT binary)`,
     copyPartial: `COPY ${partial} FROM STDIN (FORMAT binary)`,
@@ -86,6 +101,14 @@ export function changeStatements(
     copyLog: `COPY pg_temp.tidemark_log_${number} FROM STDIN (FORMAT binary)`,
     insertLog: `INSERT INTO ${target} (${list}, ${marks.map(identifier).join(', ')}) OVERRIDING SYSTEM VALUE
       SELECT ${values}, ${MARKS.append.map(({ name, native }) => `nullif(s.${identifier(name)}, '')::${native}`).join(', ')} FROM pg_temp.tidemark_log_${number} AS s`,
+    createSieve: `CREATE TEMPORARY TABLE IF NOT EXISTS tidemark_sieve_${number} (${define(all)}, ${define(key, 'base of ')}, ${LACKS} text, ${PLACE} int) ON COMMIT DELETE ROWS`,
+    copySieve: `COPY ${sieve} FROM STDIN (FORMAT binary)`,
+    completeSieve: `UPDATE ${sieve} AS p SET ${all.map((name, place) => `${identifier(name)} = ${filled[place]}`).join(', ')}, ${LACKS} = ''
+      FROM ${target} AS t WHERE ${sameKey('p', 'base of ')} AND p.${PLACE} = ANY ($1::int[])`,
+    lackingInSieve: `SELECT ${PLACE} AS place FROM ${sieve} WHERE position('1' IN ${LACKS}) > 0`,
+    pickFromSieve: `INSERT INTO ${rows} (${list}) SELECT ${list} FROM ${sieve} WHERE ${PLACE} = ANY ($1::int[])`,
+    readSieve: `SELECT ${PLACE}, ${LACKS}, ${names.map((name, place) => `${name} AS v${place}`).join(', ')} FROM ${sieve} WHERE ${PLACE} = ANY ($1::int[])`,
+    castInSieve: all.map((name) => `SELECT ${cast('s', name)} FROM ${sieve} AS s WHERE ${PLACE} = ANY ($1::int[])`),
   }
 }
 

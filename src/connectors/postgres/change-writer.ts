@@ -1,105 +1,182 @@
 // Changes into Postgres: one transaction for whole transactions of the source, for all their tables, and for the position after them.
 
-import type { ChangedTable, ChangeLoad, ChangeTarget, ChangeWriter } from '../../contract/log.ts'
-import { type ChangesChunk, NONE, UNCHANGED } from '../../core/changes-chunk.ts'
+import type { ChangeLoad, ChangeTarget, ChangeWriter } from '../../contract/log.ts'
+import { ChangesChunk } from '../../core/changes-chunk.ts'
 import { LoadError } from '../../core/errors.ts'
 import type { FoldedTable } from '../../core/fold-changes.ts'
 import { addCounts, NO_ROWS, type RowCounts } from '../../core/load.ts'
+import { isBadRow, type QuarantinedChange, type Replayed } from '../../core/quarantine.ts'
 import type { State } from '../../core/state.ts'
-import { printTableName } from '../../core/table.ts'
-import { encodeCells } from '../../formats/pg-copy-cells.ts'
 import { loggedChanges } from '../../sql/logged-changes.ts'
+import { Quarantine, type Refused } from '../../sql/quarantine.ts'
 import { schemaStatements } from '../../sql/schema-statements.ts'
-import { type ChangeStatements, changeStatements } from './change-statements.ts'
-import { CopyIn } from './copy-in.ts'
-import type { PostgresTable } from './describe.ts'
 import { POSTGRES } from './dialect.ts'
 import { postgresError } from './errors.ts'
 import type { Session } from './session.ts'
-import type { StateStore } from './state-store.ts'
-
-const COPY_BYTES = 256 * 1024
+import { Sieve, siftLogged } from './sieve.ts'
+import { runnerOf, type StateStore } from './state-store.ts'
+import { TableWriter } from './table-writer.ts'
 
 export class PostgresChangeTarget implements ChangeTarget {
   readonly values = ['pg-binary', 'pg-text'] as const
   readonly restMs = 0
   readonly copyWorkers = 4
   readonly #open: () => Promise<Session>
+  readonly #main: () => Promise<Session>
   readonly #store: StateStore
 
-  constructor(open: () => Promise<Session>, store: StateStore) {
+  /** `open`: a session of its own; `main`: the target's. */
+  constructor(open: () => Promise<Session>, main: () => Promise<Session>, store: StateStore) {
     this.#open = open
+    this.#main = main
     this.#store = store
   }
 
   async open(load: ChangeLoad): Promise<ChangeWriter> {
-    return new PostgresChangeWriter(await this.#open(), load, this.#store)
+    const session = await this.#open()
+    try {
+      if (load.maxQuarantined !== null) await this.#store.makeQuarantine(session)
+      return new PostgresChangeWriter(session, load, this.#store, await Quarantine.open(runnerOf(session), this.#store.quarantine, load))
+    } catch (error) {
+      await session.close()
+      throw error
+    }
   }
-}
 
-type Kind = 'rows' | 'partial' | 'gone' | 'log'
+  async quarantined(pipeline: string): Promise<readonly QuarantinedChange[]> {
+    const runner = runnerOf(await this.#main())
+    const { quarantine } = this.#store
+    return (await quarantine.exists(runner)) ? quarantine.list(runner, pipeline) : []
+  }
 
-interface Into {
-  readonly changed: ChangedTable
-  readonly sql: ChangeStatements
-  readonly upserts: boolean
-  readonly keyPlaces: readonly number[]
-  readonly allPlaces: readonly number[]
-  /** Temporary tables that exist, and whether rows of an earlier chunk of the same transaction are in them. */
-  readonly made: Set<Kind>
+  async discard(pipeline: string, ids: readonly string[]): Promise<number> {
+    const runner = runnerOf(await this.#main())
+    let gone = 0
+    for (const change of await this.quarantined(pipeline))
+      if (ids.includes(change.id)) gone += await this.#store.quarantine.remove(runner, pipeline, change)
+    return gone
+  }
 }
 
 class PostgresChangeWriter implements ChangeWriter {
   readonly #session: Session
   readonly #load: ChangeLoad
   readonly #store: StateStore
-  readonly #tables: readonly Into[]
+  readonly #quarantine: Quarantine | null
+  readonly #tables: readonly TableWriter[]
   #isOpen = false
   #changesSchema: boolean
 
-  constructor(session: Session, load: ChangeLoad, store: StateStore) {
+  constructor(session: Session, load: ChangeLoad, store: StateStore, quarantine: Quarantine | null) {
     this.#session = session
     this.#load = load
     this.#store = store
+    this.#quarantine = quarantine
     this.#changesSchema = load.tables.some(({ changes }) => changes.length > 0)
-    this.#tables = load.tables.map((changed, number) => {
-      const table = changed.table as Partial<PostgresTable> & ChangedTable['table']
-      const upserts = table.keyGuaranteed && table.relationKind === 'r' && sameNames(table.key, changed.key)
-      const places = changed.columns.map((_, place) => place)
-      return {
-        changed,
-        upserts,
-        sql: changeStatements(changed, number, load.format, upserts, load.write),
-        keyPlaces: changed.key.map((name) => changed.columns.findIndex(({ target }) => target.name === name)),
-        allPlaces: places,
-        made: new Set(),
-      }
-    })
+    this.#tables = load.tables.map((changed, number) => new TableWriter(session, changed, number, load))
+  }
+
+  get kept(): number {
+    return this.#quarantine?.count ?? 0
   }
 
   async apply(chunk: ChangesChunk, folded: readonly FoldedTable[]): Promise<RowCounts> {
     try {
       await this.#begin()
-      let counts = NO_ROWS
-      for (const one of folded) counts = addCounts(counts, await this.#applyTable(this.#tables[one.table] as Into, chunk, one))
-      return counts
+      if (this.#quarantine === null) return await this.#applyAll(chunk, folded)
+      const carried = await this.#quarantine.carry(chunk, folded)
+      return await this.#applyOrSift(chunk, carried, (table, refused) => this.#quarantine?.keep(chunk, table, refused))
     } catch (error) {
       throw this.#mapped(error)
+    }
+  }
+
+  async #applyAll(chunk: ChangesChunk, folded: readonly FoldedTable[]): Promise<RowCounts> {
+    let counts = NO_ROWS
+    for (const one of folded) counts = addCounts(counts, await (this.#tables[one.table] as TableWriter).apply(chunk, one))
+    return counts
+  }
+
+  /** All at once; where that is refused, all but the rows that are, which `keep` gets. */
+  async #applyOrSift(
+    chunk: ChangesChunk,
+    folded: readonly FoldedTable[],
+    keep: (table: number, refused: readonly Refused[]) => Promise<void> | undefined,
+  ): Promise<RowCounts> {
+    const whole = await this.#orNothing(() => this.#applyAll(chunk, folded))
+    if (whole !== null) return whole
+    const sieves = folded.map((one) => new Sieve(this.#tables[one.table] as TableWriter, chunk, one, this.#refuseMore))
+    let counts = NO_ROWS
+    for (const sieve of sieves) counts = addCounts(counts, await sieve.sift())
+    for (const sieve of sieves) counts = addCounts(counts, await sieve.tryAgain())
+    for (const sieve of sieves) {
+      const refused = await sieve.refused()
+      await keep(sieve.number, refused)
+      counts = { ...counts, quarantined: counts.quarantined + refused.length }
+    }
+    return counts
+  }
+
+  readonly #refuseMore = (refused: number, last: LoadError): void => this.#quarantine?.refuseMoreThanFit(refused, last)
+
+  /** null where rows are refused, and then nothing is changed. */
+  async #orNothing<T>(work: () => Promise<T>): Promise<T | null> {
+    await this.#session.query('SAVEPOINT before_chunk')
+    try {
+      const result = await work()
+      await this.#session.query('RELEASE SAVEPOINT before_chunk')
+      return result
+    } catch (error) {
+      if (!isBadRow(this.#mapped(error))) throw error
+      await this.#session.query('ROLLBACK TO SAVEPOINT before_chunk')
+      for (const table of this.#tables) table.rolledBack()
+      return null
     }
   }
 
   async append(chunk: ChangesChunk): Promise<RowCounts> {
     try {
       await this.#begin()
-      let inserted = 0
-      for (const [number, into] of this.#tables.entries()) {
-        const { rows, extra } = loggedChanges(chunk, number, into.changed)
-        if (rows.length === 0) continue
-        await this.#make(into, 'log')
-        await this.#copy(into.sql.copyLog, encodeCells(chunk, rows, into.allPlaces, COPY_BYTES, extra))
-        inserted += (await this.#session.execute(into.sql.insertLog)).count
+      return await this.#appendOrSift(chunk, (table, refused, changes) => this.#quarantine?.keep(chunk, table, refused, changes))
+    } catch (error) {
+      throw this.#mapped(error)
+    }
+  }
+
+  async #appendOrSift(
+    chunk: ChangesChunk,
+    keep: (table: number, refused: readonly Refused[], changes: ReadonlyMap<number, number>) => Promise<void> | undefined,
+  ): Promise<RowCounts> {
+    let counts = NO_ROWS
+    for (const [number, table] of this.#tables.entries()) {
+      const logged = loggedChanges(chunk, number, table.changed)
+      if (logged.rows.length === 0) continue
+      const append = () => table.append(chunk, logged.rows, logged.extra)
+      const whole = this.#quarantine === null ? await append() : await this.#orNothing(append)
+      const { inserted, refused } =
+        whole === null ? await siftLogged(table, chunk, logged, this.#refuseMore) : { inserted: whole, refused: [] }
+      await keep(number, refused, logged.changes)
+      counts = addCounts(counts, { ...NO_ROWS, inserted, quarantined: refused.length })
+    }
+    return counts
+  }
+
+  async replay(ids: readonly string[] | null): Promise<Replayed> {
+    const quarantine = this.#quarantine
+    if (quarantine === null) return { replayed: 0, left: 0 }
+    try {
+      await this.#begin()
+      const chunk = new ChangesChunk()
+      const recalled = await quarantine.recall(chunk, ids)
+      const left = new Map<number, Refused>()
+      const keep = async (_: number, refused: readonly Refused[]): Promise<void> => {
+        for (const one of refused) left.set(one.row, one)
       }
-      return { ...NO_ROWS, inserted }
+      if (this.#load.write === 'append') await this.#appendOrSift(chunk, keep)
+      else await this.#applyOrSift(chunk, recalled.folded, keep)
+      const replayed = await quarantine.settle(recalled, left)
+      await this.#end()
+      return { replayed, left: recalled.wanted - replayed }
     } catch (error) {
       throw this.#mapped(error)
     }
@@ -110,101 +187,8 @@ class PostgresChangeWriter implements ChangeWriter {
     await this.#session.query('BEGIN')
     this.#isOpen = true
     if (!this.#changesSchema) return
-    for (const { changed } of this.#tables)
-      for (const change of changed.changes) for (const statement of schemaStatements(POSTGRES, change)) await this.#session.query(statement)
-  }
-
-  async #applyTable(into: Into, chunk: ChangesChunk, folded: FoldedTable): Promise<RowCounts> {
-    const { sql, keyPlaces, allPlaces } = into
-    const session = this.#session
-    const whole: number[] = []
-    const partial: number[] = []
-    const bases: number[] = []
-    for (const [index, row] of folded.rows.entries()) {
-      const base = folded.bases[index] as number
-      if (base === NONE) whole.push(row)
-      else {
-        partial.push(row)
-        bases.push(base)
-      }
-    }
-    let deleted = folded.truncated ? (await session.execute(sql.deleteAll)).count : 0
-    if (folded.rows.length > 0) await this.#make(into, 'rows')
-    if (partial.length > 0) await this.#complete(into, chunk, partial, bases)
-    if (whole.length > 0) await this.#copy(sql.copyRows, encodeCells(chunk, whole, allPlaces, COPY_BYTES))
-    if (folded.deletes.length > 0) {
-      await this.#make(into, 'gone')
-      await this.#copy(sql.copyGone, encodeCells(chunk, folded.deletes, keyPlaces, COPY_BYTES))
-      deleted += (await session.execute(sql.deleteGone)).count
-    }
-    if (folded.rows.length === 0) return { ...NO_ROWS, deleted }
-    const { inserted, updated } = into.upserts
-      ? await this.#upsert(into, folded.rows.length)
-      : await this.#replace(into, folded.rows.length)
-    return { ...NO_ROWS, inserted, updated, deleted }
-  }
-
-  /** What was not sent again is what the target has under the key of before. */
-  async #complete(into: Into, chunk: ChangesChunk, rows: readonly number[], bases: readonly number[]): Promise<void> {
-    const { sql, keyPlaces, allPlaces, changed } = into
-    await this.#make(into, 'partial')
-    const baseOf = new Map(rows.map((row, index) => [row, bases[index] as number]))
-    const extra = (row: number): readonly Uint8Array[] => {
-      const base = baseOf.get(row) as number
-      const keys = keyPlaces.map((place) => {
-        const from = chunk.start[base + place] as number
-        return chunk.bytes.subarray(from, from + (chunk.length[base + place] as number))
-      })
-      const lacks = allPlaces.map((place) => (chunk.length[row + place] === UNCHANGED ? '1' : '0')).join('')
-      return [...keys, Buffer.from(lacks)]
-    }
-    await this.#copy(sql.copyPartial, encodeCells(chunk, rows, allPlaces, COPY_BYTES, extra))
-    const { count } = await this.#session.execute(sql.complete)
-    if (count !== rows.length)
-      throw new LoadError(
-        'row-missing',
-        `${rows.length - count} rows of table ${printTableName(changed.table.name)} were changed at the source, and are not at the target.`,
-      )
-  }
-
-  async #upsert(into: Into, rows: number): Promise<{ inserted: number; updated: number }> {
-    const session = this.#session
-    await session.query('SAVEPOINT before_rows')
-    try {
-      const [row] = await session.query(into.sql.upsert)
-      await session.query('RELEASE SAVEPOINT before_rows')
-      const inserted = Number(row?.['inserted'])
-      return { inserted, updated: Number(row?.['touched']) - inserted }
-    } catch (error) {
-      if (postgresError(error, session.what, 'target').code !== 'duplicate-key') throw error
-      // Rows that exchange values of a unique column can't be written one over the other.
-      await session.query('ROLLBACK TO SAVEPOINT before_rows')
-      return this.#replace(into, rows)
-    }
-  }
-
-  async #replace(into: Into, rows: number): Promise<{ inserted: number; updated: number }> {
-    const updated = (await this.#session.execute(into.sql.deleteRows)).count
-    await this.#session.query(into.sql.insertRows)
-    return { inserted: rows - updated, updated }
-  }
-
-  async #make(into: Into, kind: Kind): Promise<void> {
-    const { sql, made } = into
-    const create = { rows: sql.createRows, partial: sql.createPartial, gone: sql.createGone, log: sql.createLog }[kind]
-    if (!made.has(kind)) await this.#session.query(create)
-    // Emptied by every commit; within a long transaction by hand.
-    else if (this.#dirty.has(`${sql.copyRows}${kind}`)) await this.#session.query(sql.empty.replace('tidemark_rows_', `tidemark_${kind}_`))
-    made.add(kind)
-    this.#dirty.add(`${sql.copyRows}${kind}`)
-  }
-
-  readonly #dirty = new Set<string>()
-
-  async #copy(statement: string, chunks: readonly Uint8Array[]): Promise<void> {
-    const copy = this.#session.submit(new CopyIn(statement))
-    for (const chunk of chunks) await copy.write(chunk)
-    await copy.end()
+    for (const { changes } of this.#load.tables)
+      for (const change of changes) for (const statement of schemaStatements(POSTGRES, change)) await this.#session.query(statement)
   }
 
   async commit(from: State, to: State, moved: number): Promise<void> {
@@ -228,7 +212,7 @@ class PostgresChangeWriter implements ChangeWriter {
     const { command } = await this.#session.execute('COMMIT')
     this.#isOpen = false
     this.#changesSchema = false
-    this.#dirty.clear()
+    for (const table of this.#tables) table.committed()
     if (command !== 'COMMIT') throw new LoadError('target-failed', `${this.#session.what} answered COMMIT with ${command}.`)
   }
 
@@ -244,8 +228,4 @@ class PostgresChangeWriter implements ChangeWriter {
   close(): Promise<void> {
     return this.#session.close()
   }
-}
-
-function sameNames(a: readonly string[], b: readonly string[]): boolean {
-  return a.length === b.length && a.every((name) => b.includes(name))
 }

@@ -37,6 +37,8 @@ const BY_STATE: Readonly<Record<string, ErrorCode>> = {
   '23503': 'constraint-violated',
   '23514': 'constraint-violated',
   '23P01': 'constraint-violated',
+  // A value that is too large for an index of its column.
+  '54000': 'value-refused',
   '0A000': 'unsupported-server',
 }
 

@@ -10,6 +10,7 @@ import { positionAtEnd, positionOnTheWay, tableInMaking } from '../../core/posit
 import type { State } from '../../core/state.ts'
 import type { TableName } from '../../core/table.ts'
 import { insidePredicate } from '../../sql/partition-predicate.ts'
+import { startedAnew } from '../../sql/quarantine-table.ts'
 import { identifier, literal, tableIdentifier } from '../../sql/quote.ts'
 import { schemaStatements } from '../../sql/schema-statements.ts'
 import { collidingPartitions } from './colliding-partitions.ts'
@@ -51,6 +52,7 @@ export class PostgresPartitions implements PartitionTarget {
     return inTransaction(session, async () => {
       await lockPipeline(session, preparation.first.pipeline)
       if (preparation.empties !== null) await session.query(`TRUNCATE ${tableIdentifier(preparation.empties)}`)
+      for (const table of startedAnew(preparation)) await this.#store.forgetQuarantined(session, preparation.first.pipeline, table)
       const state = await this.#enterState(session, preparation)
       await this.#ledger.enter(session, preparation)
       return state

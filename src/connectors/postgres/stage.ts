@@ -107,6 +107,7 @@ export class PostgresStage implements Stage {
     if (load.cause === 'full-refresh') await this.#store.forgetPartitions(this.#session, load.pipeline)
     const isIdle = rowsRead === 0 && load.strategy !== 'replace' && load.replaces === null && load.filling !== 'ends'
     const rows = isIdle ? await this.#nothing() : await this.#apply(rowsRead)
+    if (load.strategy === 'replace') await this.#store.forgetQuarantined(this.#session, load.pipeline, load.table.name)
     await this.#store.record(this.#session, from, to, rowsRead, rows, load, (performance.now() - this.#began) / 1000)
     return rows
   }

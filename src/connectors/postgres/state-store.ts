@@ -3,7 +3,9 @@
 import { LoadError } from '../../core/errors.ts'
 import type { Load, RowCounts } from '../../core/load.ts'
 import type { HistoryRow, State, StateRow } from '../../core/state.ts'
+import { printTableName, type TableName } from '../../core/table.ts'
 import { PARTITIONS } from '../../sql/ledger-table.ts'
+import { QUARANTINE, QuarantineTable, type Runner } from '../../sql/quarantine-table.ts'
 import { tableIdentifier } from '../../sql/quote.ts'
 import {
   ADDED_COLUMNS,
@@ -21,7 +23,7 @@ import {
 import { POSTGRES } from './dialect.ts'
 import type { Session } from './session.ts'
 
-const STATE_TABLES = [WATERMARKS, HISTORY, PARTITIONS]
+const STATE_TABLES = [WATERMARKS, HISTORY, PARTITIONS, QUARANTINE]
 
 /** So that two first runs at once don't both make the tables. */
 const MAKING_TABLES = "SELECT pg_advisory_xact_lock(hashtext('tidemark state tables'))"
@@ -29,11 +31,33 @@ const MAKING_TABLES = "SELECT pg_advisory_xact_lock(hashtext('tidemark state tab
 export class StateStore {
   readonly #sql
   readonly #schema: string | null
+  readonly quarantine: QuarantineTable
   #columns: readonly string[] | null = null
 
   constructor(schema: string | null) {
     this.#schema = schema
     this.#sql = stateStatements(POSTGRES, schema)
+    this.quarantine = new QuarantineTable(POSTGRES, schema)
+  }
+
+  /** Before anything needs it: what is made after a savepoint can go with it. */
+  async makeQuarantine(session: Session): Promise<void> {
+    if (await this.quarantine.exists(runnerOf(session))) return
+    await session.query('BEGIN')
+    try {
+      await session.query(MAKING_TABLES)
+      await this.quarantine.make(runnerOf(session))
+      await session.query('COMMIT')
+    } catch (error) {
+      await session.query('ROLLBACK').catch(() => session.destroy())
+      throw error
+    }
+  }
+
+  /** All rows of the table are new: what was kept of it is older. */
+  async forgetQuarantined(session: Session, pipeline: string, table: TableName): Promise<void> {
+    const runner = runnerOf(session)
+    if (await this.quarantine.exists(runner)) await this.quarantine.forgetTable(runner, pipeline, printTableName(table))
   }
 
   /** Names of the state table's columns; empty where it does not exist. */
@@ -144,5 +168,12 @@ export class StateStore {
       if (error instanceof LoadError && error.code === 'duplicate-key') throw historyAhead(to.pipeline, to.epoch)
       throw error
     }
+  }
+}
+
+export function runnerOf(session: Session): Runner {
+  return {
+    rows: (sql, values) => session.query(sql, values),
+    run: async (sql, values) => (await session.execute(sql, values)).count,
   }
 }

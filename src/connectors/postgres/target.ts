@@ -37,7 +37,7 @@ export class PostgresTarget implements Target {
     this.#what = what
     this.#store = new StateStore(config.stateSchema)
     const another = (): Promise<Session> => openSession(config, what, 'target').opened
-    this.changes = new PostgresChangeTarget(another, this.#store)
+    this.changes = new PostgresChangeTarget(another, () => this.#open(), this.#store)
     this.partitions = new PostgresPartitions(() => this.#open(), another, this.#store, config.stateSchema)
   }
 
