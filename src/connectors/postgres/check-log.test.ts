@@ -40,6 +40,7 @@ const pipeline = (failover = false): CdcPipeline => ({
   write: 'merge',
   onSchemaChange: 'evolve',
   workers: null,
+  maxQuarantined: null,
 })
 
 const found = (slot: Partial<Slot> | null, limits: Partial<LogLimits> = {}, failover = false): string[] =>

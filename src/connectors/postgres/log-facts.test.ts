@@ -25,6 +25,7 @@ const pipeline = (failover: boolean, heartbeatSeconds: number | null): CdcPipeli
   write: 'merge',
   onSchemaChange: 'evolve',
   workers: null,
+  maxQuarantined: null,
 })
 
 function refusal(facts: Partial<LogFacts>, failover = false, heartbeat: number | null = null): string | null {
