@@ -13,7 +13,7 @@ import { useOwnServer } from './following.ts'
 
 const server = useOwnServer()
 
-const POLICIES = { write: 'merge', onSchemaChange: 'evolve', workers: null } as const
+const POLICIES = { write: 'merge', onSchemaChange: 'evolve', workers: null, maxQuarantined: null } as const
 
 async function waits(database: FreshDatabase, name: string): Promise<unknown> {
   const config = parsePostgresConfig({ url: database.url })
