@@ -2,6 +2,7 @@
 
 import type { LogBeginning, LogObservation } from '../contract/log.ts'
 import { marked } from '../core/change-marks.ts'
+import { invariant } from '../core/invariant.ts'
 import type { Load } from '../core/load.ts'
 import { type CdcPipeline, logFingerprint, targetTables } from '../core/pipeline.ts'
 import { commonFormat, loadedColumns } from '../core/plan.ts'
@@ -14,18 +15,18 @@ import { copyInPieces } from './copy-in-pieces.ts'
 import { logOf } from './log-of.ts'
 import type { Machinery } from './machinery.ts'
 import { moveState, NO_LOAD } from './move-state.ts'
-import { isFollowed, observeBeginning } from './observe-changes.ts'
+import { type FollowedState, isFollowed, observeBeginning } from './observe-changes.ts'
 import { creditCommit, type Progress } from './progress.ts'
 
 /** Copies all tables where there is no position in the log yet. A copy that was cut short begins anew: its moment is gone. */
-export async function copyIfNew(pipeline: CdcPipeline, machinery: Machinery, fresh: boolean, progress: Progress): Promise<void> {
+export async function copyIfNew(pipeline: CdcPipeline, machinery: Machinery, fresh: boolean, progress: Progress): Promise<FollowedState> {
   const { target, reach } = machinery
   const { log } = logOf(machinery, pipeline)
   const state = await target.readState(pipeline.name)
   progress.from ??= state?.position ?? null
   progress.to = state?.position ?? null
   progress.epoch = Number(state?.epoch ?? 0n)
-  if (isFollowed(state) && !fresh) return
+  if (isFollowed(state) && !fresh) return state
   const { seen } = await observeBeginning(pipeline, log, state, fresh)
   reach('observed')
   // Before anything is made at the source: whoever finds this state knows that the slot is its own.
@@ -42,7 +43,7 @@ export async function copyIfNew(pipeline: CdcPipeline, machinery: Machinery, fre
   try {
     reach('log-begun')
     const all = seen.tables.map(({ name }) => printTableName(name))
-    await copyTables(pipeline, seen, all, begun, beginning, machinery, progress)
+    return await copyTables(pipeline, seen, all, begun, beginning, machinery, progress)
   } finally {
     await beginning.close()
   }
@@ -57,7 +58,7 @@ export async function copyTables(
   beginning: LogBeginning,
   machinery: Machinery,
   progress: Progress,
-): Promise<void> {
+): Promise<FollowedState> {
   const targets = targetTables(pipeline)
   const tables = seen.tables
     .map((table, index) => ({ table, target: targets[index] ?? table.name }))
@@ -94,6 +95,8 @@ export async function copyTables(
         : await copyInPieces({ load, existing, table: pieces, workers, from: now, after }, machinery, progress)
     machinery.reach('slice-done')
   }
+  invariant(isFollowed(now), 'after its last copy a pipeline has a position in the log')
+  return now
 }
 
 /** Target tables, by their identity, that the copy under way has made: nothing in them is of use to anybody yet. */

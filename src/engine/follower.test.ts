@@ -4,12 +4,12 @@ import type { Target } from '../contract/target.ts'
 import { ChangesChunk, INSERT } from '../core/changes-chunk.ts'
 import { NO_ROWS } from '../core/load.ts'
 import type { CdcPipeline } from '../core/pipeline.ts'
-import type { Position } from '../core/position.ts'
+import type { LogPosition, Position } from '../core/position.ts'
 import { Follower } from './follower.ts'
 import { DEFAULT_SETTINGS, type Machinery } from './machinery.ts'
 import type { Progress } from './progress.ts'
 
-const at = (text: string): Position => ({ kind: 'log', at: text })
+const at = (text: string): LogPosition => ({ kind: 'log', at: text })
 
 function chunk(changes: number, end: string | null, transactions: number): LogChunk {
   const made = new ChangesChunk()

@@ -3,12 +3,14 @@
 
 import type { ChangedTable, ChangeStream, ChangeWriter, LogChunk } from '../contract/log.ts'
 import { foldChanges } from '../core/fold-changes.ts'
+import { invariant } from '../core/invariant.ts'
 import { addCounts, NO_ROWS } from '../core/load.ts'
 import type { CdcPipeline } from '../core/pipeline.ts'
-import type { Position } from '../core/position.ts'
+import type { LogPosition, Position } from '../core/position.ts'
 import type { State } from '../core/state.ts'
 import { stopIfAsked } from './copy-chunks.ts'
 import type { Machinery } from './machinery.ts'
+import type { FollowedState } from './observe-changes.ts'
 import { pause } from './pause.ts'
 import { creditCommit, type Progress } from './progress.ts'
 
@@ -25,7 +27,7 @@ export class Follower {
   readonly #tables: readonly { readonly width: number; readonly key: readonly number[] }[]
   readonly #goal: Position | null
   readonly #first: State
-  #state: State
+  #state: FollowedState
   /** Applied and not committed yet: a transaction of the source that is larger than a chunk. */
   #open = { read: 0, bytes: 0, rows: NO_ROWS }
   #total = { read: 0, rows: NO_ROWS }
@@ -38,7 +40,7 @@ export class Follower {
     stream: ChangeStream,
     writer: ChangeWriter,
     tables: readonly ChangedTable[],
-    state: State,
+    state: FollowedState,
     goal: Position | null,
   ) {
     this.#pipeline = pipeline
@@ -55,7 +57,8 @@ export class Follower {
     this.#goal = goal
   }
 
-  async follow(): Promise<void> {
+  /** Gives the state as the last commit has left it. */
+  async follow(): Promise<FollowedState> {
     const { signal } = this.#machinery
     const began = performance.now()
     if (this.#goal === null) this.#machinery.emit({ kind: 'phase', pipeline: this.#pipeline.name, phase: 'following' })
@@ -77,6 +80,7 @@ export class Follower {
     }
     if (this.#total.read > 0)
       await this.#writer.record(this.#first, this.#state, this.#total.read, this.#total.rows, (performance.now() - began) / 1000)
+    return this.#state
   }
 
   /** Where commits are dear, changes are gathered for a while. */
@@ -111,7 +115,7 @@ export class Follower {
   async #commit(position: Position): Promise<void> {
     const { reach, emit } = this.#machinery
     const { read, bytes, rows } = this.#open
-    const to: State = { ...this.#state, position: this.#withTables(position), epoch: this.#state.epoch + 1n }
+    const to: FollowedState = { ...this.#state, position: this.#withTables(position), epoch: this.#state.epoch + 1n }
     reach('before-commit')
     await this.#writer.commit(this.#state, to, rows.inserted + rows.updated + rows.deleted)
     reach('after-commit')
@@ -136,10 +140,10 @@ export class Follower {
   }
 
   /** Tables that are still to be copied stay remembered. */
-  #withTables(position: Position): Position {
-    const now = this.#state.position
-    if (position.kind !== 'log' || now.kind !== 'log' || now.copying === undefined) return position
-    return { ...position, copying: now.copying, ...(now.table === undefined ? {} : { table: now.table }) }
+  #withTables(position: Position): LogPosition {
+    invariant(position.kind === 'log', 'a log gives positions in it')
+    const { copying, table } = this.#state.position
+    return copying === undefined ? position : { ...position, copying, ...(table === undefined ? {} : { table }) }
   }
 
   /** Nothing came: how far there was nothing is stored now and then, so that the source may forget its log. */

@@ -9,7 +9,7 @@ import { LoadError } from '../core/errors.ts'
 import type { RunStatus } from '../core/event.ts'
 import type { RunRequest } from '../core/head.ts'
 import { type CdcPipeline, logFingerprint, targetTables } from '../core/pipeline.ts'
-import type { Position } from '../core/position.ts'
+import type { LogPosition, Position } from '../core/position.ts'
 import { planSchema, type SchemaChange } from '../core/schema-change.ts'
 import { columnNamed, printTableName, type Table } from '../core/table.ts'
 import { copyIfNew, copyTables } from './copy-tables.ts'
@@ -17,7 +17,7 @@ import { Follower } from './follower.ts'
 import { logOf } from './log-of.ts'
 import type { Machinery } from './machinery.ts'
 import { moveState } from './move-state.ts'
-import { type FollowedState, isFollowed, observeFollowing, tablesNamed } from './observe-changes.ts'
+import { type FollowedState, observeFollowing, tablesNamed } from './observe-changes.ts'
 import { type Progress, withRetries } from './progress.ts'
 
 export async function attemptChanges(
@@ -30,27 +30,25 @@ export async function attemptChanges(
   let fresh = request.fullRefresh
   let again = tablesNamed(pipeline, request.resync)
   await withRetries(pipeline.name, machinery, async () => {
-    await copyIfNew(pipeline, machinery, fresh, progress)
+    // Each step goes on from the state that the one before has left. One that read it again would take over what a rival has done.
+    const copied = await copyIfNew(pipeline, machinery, fresh, progress)
     fresh = false
-    await noteTablesToCopy(pipeline, machinery, again)
+    const noted = await noteTablesToCopy(pipeline, machinery, copied, again)
     again = []
-    await copyNoted(pipeline, machinery, progress)
-    await catchUp(pipeline, machinery, progress, { until: null, follows: request.follows })
+    const together = await copyNoted(pipeline, machinery, noted, progress)
+    await catchUp(pipeline, machinery, together, progress, { until: null, follows: request.follows })
   })
   return progress.changed ? 'loaded' : 'up-to-date'
 }
 
-/** What is stored, with a position in the log; throws `state-conflict` where it is another one meanwhile. */
-async function readLogState(pipeline: CdcPipeline, target: Target): Promise<FollowedState> {
-  const state = await target.readState(pipeline.name)
-  if (isFollowed(state)) return state
-  throw new LoadError('state-conflict', `The state of pipeline ${pipeline.name} changed meanwhile.`)
-}
-
 /** Tables that came to the project, and those asked for, are remembered before anything happens to them. */
-async function noteTablesToCopy(pipeline: CdcPipeline, machinery: Machinery, asked: readonly string[]): Promise<void> {
+async function noteTablesToCopy(
+  pipeline: CdcPipeline,
+  machinery: Machinery,
+  state: FollowedState,
+  asked: readonly string[],
+): Promise<FollowedState> {
   const { target } = machinery
-  const state = await readLogState(pipeline, target)
   const { seen, copying, rewritten } = await observeFollowing(pipeline, logOf(machinery, pipeline).log, state, asked)
   for (const table of rewritten)
     machinery.emit({
@@ -60,36 +58,28 @@ async function noteTablesToCopy(pipeline: CdcPipeline, machinery: Machinery, ask
       message: `The rows of ${table} were rewritten by ALTER TABLE, of which no log tells; it is copied again.`,
     })
   const fingerprint = logFingerprint(pipeline, seen)
-  if (copying.length === (state.position.copying?.length ?? 0) && fingerprint === state.fingerprint) return
+  if (copying.length === (state.position.copying?.length ?? 0) && fingerprint === state.fingerprint) return state
   const { copying: _, ...at } = state.position
-  const position: Position = copying.length === 0 ? at : { ...at, copying }
-  await moveState(
-    target,
-    state,
-    { ...state, position, epoch: state.epoch + 1n, fingerprint },
-    {
-      runId: machinery.runId,
-      cause: 'run',
-      table: seen.tables[0] as Table,
-    },
-  )
+  const position: LogPosition = copying.length === 0 ? at : { ...at, copying }
+  const noted: FollowedState = { ...state, position, epoch: state.epoch + 1n, fingerprint }
+  await moveState(target, state, noted, { runId: machinery.runId, cause: 'run', table: seen.tables[0] as Table })
+  return noted
 }
 
 /**
  * Copies the noted tables in one moment, after the others have been brought to exactly that moment: then all are of one commit again.
  * What the log has of the noted ones before it is in their copy.
  */
-async function copyNoted(pipeline: CdcPipeline, machinery: Machinery, progress: Progress): Promise<void> {
+async function copyNoted(pipeline: CdcPipeline, machinery: Machinery, state: FollowedState, progress: Progress): Promise<FollowedState> {
   const { log } = logOf(machinery, pipeline)
-  const state = await readLogState(pipeline, machinery.target)
   const noted = state.position.copying ?? []
-  if (noted.length === 0) return
+  if (noted.length === 0) return state
   const seen = await log.observe(pipeline, state)
   const beginning = await log.beginAgain(pipeline, seen)
   try {
     machinery.reach('log-begun')
-    await catchUp(pipeline, machinery, progress, { until: beginning.position, follows: false })
-    await copyTables(pipeline, seen, noted, await readLogState(pipeline, machinery.target), beginning, machinery, progress)
+    const met = await catchUp(pipeline, machinery, state, progress, { until: beginning.position, follows: false })
+    return await copyTables(pipeline, seen, noted, met, beginning, machinery, progress)
   } finally {
     await beginning.close()
   }
@@ -102,10 +92,15 @@ interface Goal {
   readonly follows: boolean
 }
 
-async function catchUp(pipeline: CdcPipeline, machinery: Machinery, progress: Progress, { until, follows }: Goal): Promise<void> {
+async function catchUp(
+  pipeline: CdcPipeline,
+  machinery: Machinery,
+  state: FollowedState,
+  progress: Progress,
+  { until, follows }: Goal,
+): Promise<FollowedState> {
   const { target, runId } = machinery
   const { log, changes } = logOf(machinery, pipeline)
-  const state = await readLogState(pipeline, target)
   const seen = await log.observe(pipeline, state)
   const tables = await changedTables(pipeline, seen, target, state.position.copying ?? [])
   const format = commonValues(pipeline, seen.values, changes.values)
@@ -114,7 +109,8 @@ async function catchUp(pipeline: CdcPipeline, machinery: Machinery, progress: Pr
   try {
     const { name, write, maxQuarantined } = pipeline
     writer = await changes.open({ pipeline: name, runId, write, format, tables, maxQuarantined })
-    await new Follower(pipeline, machinery, progress, stream, writer, tables, state, follows ? null : (until ?? seen.head)).follow()
+    const goal = follows ? null : (until ?? seen.head)
+    return await new Follower(pipeline, machinery, progress, stream, writer, tables, state, goal).follow()
   } finally {
     await Promise.allSettled([stream.close(), writer?.close()])
   }
