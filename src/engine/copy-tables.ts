@@ -39,6 +39,7 @@ export async function copyIfNew(pipeline: CdcPipeline, machinery: Machinery, fre
     unswept: 0,
   }
   await moveState(target, state, begun, { runId: machinery.runId, cause: 'run', table: seen.tables[0] as Table })
+  progress.epoch = Number(begun.epoch)
   const beginning = await log.begin(pipeline, seen)
   try {
     reach('log-begun')

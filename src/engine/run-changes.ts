@@ -5,7 +5,7 @@
 import type { ChangedTable, ChangeWriter, LogObservation, ValueFormat } from '../contract/log.ts'
 import type { Target } from '../contract/target.ts'
 import { marked } from '../core/change-marks.ts'
-import { LoadError } from '../core/errors.ts'
+import { type ErrorCode, LoadError } from '../core/errors.ts'
 import type { RunStatus } from '../core/event.ts'
 import type { RunRequest } from '../core/head.ts'
 import { type CdcPipeline, logFingerprint, targetTables } from '../core/pipeline.ts'
@@ -30,15 +30,31 @@ export async function attemptChanges(
   let fresh = request.fullRefresh
   let again = tablesNamed(pipeline, request.resync)
   await withRetries(pipeline.name, machinery, async () => {
-    // Each step goes on from the state that the one before has left. One that read it again would take over what a rival has done.
-    const copied = await copyIfNew(pipeline, machinery, fresh, progress)
-    fresh = false
-    const noted = await noteTablesToCopy(pipeline, machinery, copied, again)
-    again = []
-    const together = await copyNoted(pipeline, machinery, noted, progress)
-    await catchUp(pipeline, machinery, together, progress, { until: null, follows: request.follows })
+    try {
+      // Each step goes on from the state that the one before has left. One that read it again would take over what a rival has done.
+      const copied = await copyIfNew(pipeline, machinery, fresh, progress)
+      fresh = false
+      const noted = await noteTablesToCopy(pipeline, machinery, copied, again, progress)
+      again = []
+      const together = await copyNoted(pipeline, machinery, noted, progress)
+      await catchUp(pipeline, machinery, together, progress, { until: null, follows: request.follows })
+    } catch (error) {
+      await refuseMoved(pipeline, machinery.target, progress, error)
+      throw error
+    }
   })
   return progress.changed ? 'loaded' : 'up-to-date'
+}
+
+/** What source or target seem to lack where this run's look at them is older than another run's commit. */
+const LOOKS_LIKE_A_GAP: readonly ErrorCode[] = ['log-lost', 'log-unavailable', 'row-missing']
+
+/** Once another run has moved the position, the log is further than the one that this run has read: nothing is lost. Throws `state-conflict`. */
+async function refuseMoved({ name }: CdcPipeline, target: Target, { epoch }: Progress, error: unknown): Promise<void> {
+  if (!(error instanceof LoadError && LOOKS_LIKE_A_GAP.includes(error.code))) return
+  const now = await target.readState(name)
+  if (Number(now?.epoch ?? 0n) === epoch) return
+  throw new LoadError('state-conflict', `Another run moved pipeline ${name} while this one was looking at it.`, { cause: error })
 }
 
 /** Tables that came to the project, and those asked for, are remembered before anything happens to them. */
@@ -47,6 +63,7 @@ async function noteTablesToCopy(
   machinery: Machinery,
   state: FollowedState,
   asked: readonly string[],
+  progress: Progress,
 ): Promise<FollowedState> {
   const { target } = machinery
   const { seen, copying, rewritten } = await observeFollowing(pipeline, logOf(machinery, pipeline).log, state, asked)
@@ -63,6 +80,7 @@ async function noteTablesToCopy(
   const position: LogPosition = copying.length === 0 ? at : { ...at, copying }
   const noted: FollowedState = { ...state, position, epoch: state.epoch + 1n, fingerprint }
   await moveState(target, state, noted, { runId: machinery.runId, cause: 'run', table: seen.tables[0] as Table })
+  progress.epoch = Number(noted.epoch)
   return noted
 }
 
