@@ -1,7 +1,8 @@
 // The copy of tables in one moment of the source, from which its log goes on.
 
-import type { LogBeginning, LogObservation } from '../contract/log.ts'
+import type { LogBeginning, LogObservation, LogSource } from '../contract/log.ts'
 import { marked } from '../core/change-marks.ts'
+import { LoadError } from '../core/errors.ts'
 import { invariant } from '../core/invariant.ts'
 import type { Load } from '../core/load.ts'
 import { type CdcPipeline, logFingerprint, targetTables } from '../core/pipeline.ts'
@@ -43,11 +44,20 @@ export async function copyIfNew(pipeline: CdcPipeline, machinery: Machinery, fre
   const beginning = await log.begin(pipeline, seen)
   try {
     reach('log-begun')
+    await refuseNewColumns(pipeline, log, null, seen)
     const all = seen.tables.map(({ name }) => printTableName(name))
     return await copyTables(pipeline, seen, all, begun, beginning, machinery, progress)
   } finally {
     await beginning.close()
   }
+}
+
+/** What a column holds that came between the look and the moment would be left out of the copy for good. Throws `try-again`. */
+export async function refuseNewColumns(pipeline: CdcPipeline, log: LogSource, state: State | null, seen: LogObservation): Promise<void> {
+  const columnsOf = ({ tables }: LogObservation): string =>
+    JSON.stringify(tables.map(({ columns }) => columns.map(({ name, native, type }) => [name, native, type])))
+  if (columnsOf(await log.observe(pipeline, state)) !== columnsOf(seen))
+    throw new LoadError('try-again', `Columns of pipeline ${pipeline.name} changed while its copy began.`)
 }
 
 /** One table a commit; the last of them moves on to the position from which the log goes on. */

@@ -12,7 +12,7 @@ import { type CdcPipeline, logFingerprint, targetTables } from '../core/pipeline
 import type { LogPosition, Position } from '../core/position.ts'
 import { planSchema, type SchemaChange } from '../core/schema-change.ts'
 import { columnNamed, printTableName, type Table } from '../core/table.ts'
-import { copyIfNew, copyTables } from './copy-tables.ts'
+import { copyIfNew, copyTables, refuseNewColumns } from './copy-tables.ts'
 import { Follower } from './follower.ts'
 import { logOf } from './log-of.ts'
 import type { Machinery } from './machinery.ts'
@@ -96,6 +96,7 @@ async function copyNoted(pipeline: CdcPipeline, machinery: Machinery, state: Fol
   const beginning = await log.beginAgain(pipeline, seen)
   try {
     machinery.reach('log-begun')
+    await refuseNewColumns(pipeline, log, state, seen)
     const met = await catchUp(pipeline, machinery, state, progress, { until: beginning.position, follows: false })
     return await copyTables(pipeline, seen, noted, met, beginning, machinery, progress)
   } finally {
