@@ -17,8 +17,8 @@ const MAKE = `
   INSERT INTO a SELECT i, i, repeat('s' || i, 1500), repeat('z', 4000 + i) FROM generate_series(1, 30) AS i;
   INSERT INTO b SELECT i, -i, 'short', NULL FROM generate_series(1, 30) AS i;`
 
-export async function startFollowing(target: TargetKind = 'postgres', more: object = {}): Promise<Loading> {
-  return startTables(MAKE, ['public.a', 'public.b'], { target }, more)
+export async function startFollowing(target: TargetKind = 'postgres', more: object = {}, options: LoadingOptions = {}): Promise<Loading> {
+  return startTables(MAKE, ['public.a', 'public.b'], { ...options, target }, more)
 }
 
 let server: PostgresServer | null = null
