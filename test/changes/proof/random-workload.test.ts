@@ -49,7 +49,7 @@ class Play {
       },
     })
     // The history does not keep the key that a row had before.
-    const workload = await Workload.open(source, this.#random, this.#schema, this.#write !== 'append')
+    const workload = await Workload.open(source, this.#random, this.#schema, { moves: this.#write !== 'append', alters: true })
     try {
       for (let rounds = 2 + this.#random.below(3); rounds > 0; rounds--) await this.#round(workload)
       await workload.quiesce()

@@ -42,11 +42,17 @@ interface Writer {
   savepoints: number
 }
 
+export interface Doing {
+  /** Keys of rows change. */
+  readonly moves: boolean
+  /** Columns come, grow and go. */
+  readonly alters: boolean
+}
+
 export class Workload {
   readonly #random: Random
   readonly #schema: string
-  /** Keys of rows change. */
-  readonly #moves: boolean
+  readonly #does: Doing
   readonly #writers: readonly Writer[]
   readonly #prepared: string[] = []
   #written = 0
@@ -54,20 +60,20 @@ export class Workload {
   readonly #spare = ['x1', 'x2', 'x3']
   #isWider = false
 
-  static async open(source: FreshDatabase, random: Random, schema: string, moves: boolean): Promise<Workload> {
+  static async open(source: FreshDatabase, random: Random, schema: string, does: Doing): Promise<Workload> {
     const writers: Writer[] = []
     for (let number = 0; number < 3; number++) {
       const client = await source.connect()
       await client.query(`SET lock_timeout = '10ms'; SET search_path = ${schema}; SET client_min_messages = error`)
       writers.push({ client, isOpen: false, savepoints: 0 })
     }
-    return new Workload(random, schema, moves, writers)
+    return new Workload(random, schema, does, writers)
   }
 
-  private constructor(random: Random, schema: string, moves: boolean, writers: readonly Writer[]) {
+  private constructor(random: Random, schema: string, does: Doing, writers: readonly Writer[]) {
     this.#random = random
     this.#schema = schema
-    this.#moves = moves
+    this.#does = does
     this.#writers = writers
   }
 
@@ -75,7 +81,7 @@ export class Workload {
     for (let left = times; left > 0; left--) {
       const writer = this.#random.of(this.#writers)
       if (this.#prepared.length > 0 && !writer.isOpen && this.#random.chance(0.3)) await this.#endPrepared(writer)
-      else if (!writer.isOpen && this.#random.chance(0.03)) await this.#try(writer, this.#alter())
+      else if (this.#does.alters && !writer.isOpen && this.#random.chance(0.03)) await this.#try(writer, this.#alter())
       else if (!writer.isOpen && this.#random.chance(0.7)) await this.#begin(writer)
       else if (writer.isOpen && this.#random.chance(0.4)) await this.#control(writer)
       else await this.#try(writer, this.#statement(this.#random.of(TABLES)))
@@ -158,7 +164,7 @@ export class Workload {
     if (chance < 0.1) return this.#copy()
     if (chance < 0.2) return `DELETE FROM ${table} WHERE ${this.#some(table)}`
     if (chance < 0.4) return this.#insert(table)
-    if (chance < 0.55 && this.#moves) return this.#move(table)
+    if (chance < 0.55 && this.#does.moves) return this.#move(table)
     return this.#update(table)
   }
 
