@@ -29,7 +29,7 @@ import { openLogSession } from './log-session.ts'
 import { readClock, readStatus } from './log-status.ts'
 import { describeLogged, isAllBinary, type LoggedTable } from './logged-table.ts'
 import { dropPublication, publishAll, readPublication, refuseGaps } from './publication.ts'
-import { refuseSlot, refuseWait } from './refuse-slot.ts'
+import { refuseGap, refuseSlot, refuseWait } from './refuse-slot.ts'
 import { Relations } from './relations.ts'
 import { ReplicationStream, type StreamedChunk } from './replication-stream.ts'
 import { openSession, type Session } from './session.ts'
@@ -169,6 +169,7 @@ export class PostgresLog implements LogSource {
       if (there?.failover === true) await refuseWait(main, slot)
       if (failover && there?.failover === false) await session.query(`ALTER_REPLICATION_SLOT ${identifier(slot)} (FAILOVER true)`)
       await stream.start()
+      refuseGap(pipeline, from, await readSlot(main, slot), this.#what)
     } catch (error) {
       stream.close()
       throw error

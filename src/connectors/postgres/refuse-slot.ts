@@ -3,7 +3,7 @@
 
 import { LoadError } from '../../core/errors.ts'
 import { type CdcPipeline, fingerprintWords } from '../../core/pipeline.ts'
-import type { LogPosition } from '../../core/position.ts'
+import type { LogPosition, Position } from '../../core/position.ts'
 import type { State } from '../../core/state.ts'
 import type { LogFacts } from './log-facts.ts'
 import { readLimits } from './log-limits.ts'
@@ -99,6 +99,16 @@ function losing({ name }: CdcPipeline, { at }: LogPosition, what: string): Losin
       where: what,
       hint: `Changes in between may be gone. ${hint}`,
     })
+}
+
+/**
+ * The server goes on from its slot, also where that is further than it was asked to. Looked at once the slot is read: then nobody else can
+ * move it. Throws `log-lost`.
+ */
+export function refuseGap(pipeline: CdcPipeline, from: Position, slot: Slot | null, what: string): void {
+  const [, at] = parsePosition(from, pipeline.name)
+  if (from.kind !== 'log' || (slot !== null && slot.confirmed !== null && slot.confirmed <= at)) return
+  throw losing(pipeline, from, what)(`Slot ${pipeline.source.slot} was moved on, or lost, just before it was read.`, TWO_WAYS)
 }
 
 /** A slot of the same name elsewhere says nothing about this position. */
