@@ -36,15 +36,26 @@ export function creditCommit(progress: Progress, { position, epoch }: State, rea
   progress.rows = addCounts(progress.rows, rows)
 }
 
-/** Retry is to do it all again, from the first look: nothing else is remembered of the attempt before. */
-export async function withRetries<T>(pipeline: string, machinery: Machinery, attemptOnce: () => Promise<T>): Promise<T> {
+/**
+ * Retry is to do it all again, from the first look: nothing else is remembered of the attempt before. What `commits` counts
+ * is progress, after which the attempts are counted anew: a pipeline that is followed for weeks may meet any number of failures.
+ */
+export async function withRetries<T>(
+  pipeline: string,
+  machinery: Machinery,
+  attemptOnce: () => Promise<T>,
+  commits: () => number = () => 0,
+): Promise<T> {
   const { settings, emit, signal, time = REAL_TIME } = machinery
+  let before = commits()
   for (let attempt = 1; ; attempt++) {
     try {
       stopIfAsked(signal)
       return await attemptOnce()
     } catch (thrown) {
       const error = asLoadError(thrown)
+      if (commits() > before) attempt = 1
+      before = commits()
       if (signal.aborted) throw error.code === 'stopped' ? error : new LoadError('stopped', 'The run was stopped.', { cause: error })
       if (ERRORS[error.code].retry === 'never' || attempt > settings.retries) throw error
       const waitSeconds = settings.retrySeconds * 2 ** (attempt - 1) * (0.5 + Math.random())

@@ -29,7 +29,8 @@ export async function attemptChanges(
   const pipeline = { ...given, workers: request.workers ?? given.workers }
   let fresh = request.fullRefresh
   let again = tablesNamed(pipeline, request.resync)
-  await withRetries(pipeline.name, machinery, async () => {
+  let commits = 0
+  const attemptOnce = async (): Promise<void> => {
     try {
       // Each step goes on from the state that the one before has left. One that read it again would take over what a rival has done.
       const copied = await copyIfNew(pipeline, machinery, fresh, progress)
@@ -37,12 +38,19 @@ export async function attemptChanges(
       const noted = await noteTablesToCopy(pipeline, machinery, copied, again, progress)
       again = []
       const together = await copyNoted(pipeline, machinery, noted, progress)
-      await catchUp(pipeline, machinery, together, progress, { until: null, follows: request.follows })
+      const before = progress.slices
+      try {
+        await catchUp(pipeline, machinery, together, progress, { until: null, follows: request.follows })
+      } finally {
+        // A copy that begins anew again and again is no progress.
+        commits += progress.slices - before
+      }
     } catch (error) {
       await refuseMoved(pipeline, machinery.target, progress, error)
       throw error
     }
-  })
+  }
+  await withRetries(pipeline.name, machinery, attemptOnce, () => commits)
   return progress.changed ? 'loaded' : 'up-to-date'
 }
 
