@@ -201,7 +201,7 @@ class PostgresChangeWriter implements ChangeWriter {
 
   readonly #dirty = new Set<string>()
 
-  async #copy(statement: string, chunks: readonly Uint8Array[]): Promise<void> {
+  async #copy(statement: string, chunks: Iterable<Uint8Array>): Promise<void> {
     const copy = this.#session.submit(new CopyIn(statement))
     for (const chunk of chunks) await copy.write(chunk)
     await copy.end()
