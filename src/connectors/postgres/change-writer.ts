@@ -15,6 +15,7 @@ import { CopyIn } from './copy-in.ts'
 import type { PostgresTable } from './describe.ts'
 import { POSTGRES } from './dialect.ts'
 import { postgresError } from './errors.ts'
+import { type ForeignKeys, readForeignKeys } from './foreign-keys.ts'
 import type { Session } from './session.ts'
 import type { StateStore } from './state-store.ts'
 
@@ -33,13 +34,24 @@ export class PostgresChangeTarget implements ChangeTarget {
   }
 
   async open(load: ChangeLoad): Promise<ChangeWriter> {
-    return new PostgresChangeWriter(await this.#open(), load, this.#store)
+    const session = await this.#open()
+    try {
+      const keys = await readForeignKeys(
+        session,
+        load.tables.map(({ table }) => table.name),
+      )
+      return new PostgresChangeWriter(session, load, this.#store, keys)
+    } catch (error) {
+      await session.close()
+      throw error
+    }
   }
 }
 
 type Kind = 'rows' | 'partial' | 'gone' | 'log'
 
 interface Into {
+  readonly number: number
   readonly changed: ChangedTable
   readonly sql: ChangeStatements
   readonly upserts: boolean
@@ -49,15 +61,24 @@ interface Into {
   readonly made: Set<Kind>
 }
 
+/** What a chunk does to a table; its rows and old keys stand in temporary tables. */
+interface Staged {
+  readonly into: Into
+  readonly rows: number
+  readonly deletes: number
+}
+
 class PostgresChangeWriter implements ChangeWriter {
   readonly #session: Session
   readonly #load: ChangeLoad
   readonly #store: StateStore
+  readonly #foreignKeys: ForeignKeys
   readonly #tables: readonly Into[]
   #isOpen = false
   #changesSchema: boolean
 
-  constructor(session: Session, load: ChangeLoad, store: StateStore) {
+  constructor(session: Session, load: ChangeLoad, store: StateStore, foreignKeys: ForeignKeys) {
+    this.#foreignKeys = foreignKeys
     this.#session = session
     this.#load = load
     this.#store = store
@@ -67,6 +88,7 @@ class PostgresChangeWriter implements ChangeWriter {
       const upserts = table.keyGuaranteed && table.relationKind === 'r' && sameNames(table.key, changed.key)
       const places = changed.columns.map((_, place) => place)
       return {
+        number,
         changed,
         upserts,
         sql: changeStatements(changed, number, load.format, upserts, load.write),
@@ -80,9 +102,13 @@ class PostgresChangeWriter implements ChangeWriter {
   async apply(chunk: ChangesChunk, folded: readonly FoldedTable[]): Promise<RowCounts> {
     try {
       await this.#begin()
+      const inOrder = this.#foreignKeys.order.flatMap((number) => folded.filter(({ table }) => table === number))
       let counts = NO_ROWS
-      for (const one of folded) counts = addCounts(counts, await this.#applyTable(this.#tables[one.table] as Into, chunk, one))
-      return counts
+      for (const { table } of inOrder.filter(({ truncated }) => truncated).reverse())
+        counts = addCounts(counts, await this.#truncate(this.#tables[table] as Into))
+      const staged: Staged[] = []
+      for (const one of inOrder) staged.push(await this.#stage(this.#tables[one.table] as Into, chunk, one))
+      return addCounts(counts, await this.#write(staged))
     } catch (error) {
       throw this.#mapped(error)
     }
@@ -109,14 +135,18 @@ class PostgresChangeWriter implements ChangeWriter {
     if (this.#isOpen) return
     await this.#session.query('BEGIN')
     this.#isOpen = true
+    if (this.#foreignKeys.any) await this.#session.query('SET CONSTRAINTS ALL DEFERRED')
     if (!this.#changesSchema) return
     for (const { changed } of this.#tables)
       for (const change of changed.changes) for (const statement of schemaStatements(POSTGRES, change)) await this.#session.query(statement)
   }
 
-  async #applyTable(into: Into, chunk: ChangesChunk, folded: FoldedTable): Promise<RowCounts> {
+  async #truncate({ sql }: Into): Promise<RowCounts> {
+    return { ...NO_ROWS, deleted: (await this.#session.execute(sql.deleteAll)).count }
+  }
+
+  async #stage(into: Into, chunk: ChangesChunk, folded: FoldedTable): Promise<Staged> {
     const { sql, keyPlaces, allPlaces } = into
-    const session = this.#session
     const whole: number[] = []
     const partial: number[] = []
     const bases: number[] = []
@@ -128,20 +158,51 @@ class PostgresChangeWriter implements ChangeWriter {
         bases.push(base)
       }
     }
-    let deleted = folded.truncated ? (await session.execute(sql.deleteAll)).count : 0
     if (folded.rows.length > 0) await this.#make(into, 'rows')
     if (partial.length > 0) await this.#complete(into, chunk, partial, bases)
     if (whole.length > 0) await this.#copy(sql.copyRows, encodeCells(chunk, whole, allPlaces, COPY_BYTES))
     if (folded.deletes.length > 0) {
       await this.#make(into, 'gone')
       await this.#copy(sql.copyGone, encodeCells(chunk, folded.deletes, keyPlaces, COPY_BYTES))
-      deleted += (await session.execute(sql.deleteGone)).count
     }
-    if (folded.rows.length === 0) return { ...NO_ROWS, deleted }
-    const { inserted, updated } = into.upserts
-      ? await this.#upsert(into, folded.rows.length)
-      : await this.#replace(into, folded.rows.length)
-    return { ...NO_ROWS, inserted, updated, deleted }
+    return { into, rows: folded.rows.length, deletes: folded.deletes.length }
+  }
+
+  /**
+   * Old keys go before rows come, which may take over their values in unique columns. Foreign keys want it the other way: what is
+   * referred to by nothing any more goes when rows that refer to something else are in. Where both are there, both ways are tried.
+   */
+  async #write(staged: readonly Staged[]): Promise<RowCounts> {
+    if (!this.#foreignKeys.any) return addCounts(await this.#deleteGone(staged), await this.#writeRows(staged))
+    await this.#session.query('SAVEPOINT before_order')
+    try {
+      const counts = addCounts(await this.#writeRows(staged), await this.#deleteGone(staged))
+      await this.#session.query('RELEASE SAVEPOINT before_order')
+      return counts
+    } catch (error) {
+      if (!['duplicate-key', 'constraint-violated'].includes(this.#mapped(error).code)) throw error
+      await this.#session.query('ROLLBACK TO SAVEPOINT before_order')
+      return addCounts(await this.#deleteGone(staged), await this.#writeRows(staged))
+    }
+  }
+
+  /** Tables that refer to others first. */
+  async #deleteGone(staged: readonly Staged[]): Promise<RowCounts> {
+    let deleted = 0
+    for (const { into, deletes } of staged.toReversed())
+      if (deletes > 0) deleted += (await this.#session.execute(into.sql.deleteGone)).count
+    return { ...NO_ROWS, deleted }
+  }
+
+  /** Tables that are referred to first. */
+  async #writeRows(staged: readonly Staged[]): Promise<RowCounts> {
+    let counts = NO_ROWS
+    for (const { into, rows } of staged) {
+      if (rows === 0) continue
+      const { inserted, updated } = into.upserts ? await this.#upsert(into, rows) : await this.#replace(into, rows)
+      counts = addCounts(counts, { ...NO_ROWS, inserted, updated })
+    }
+    return counts
   }
 
   /** What was not sent again is what the target has under the key of before. */
@@ -184,6 +245,13 @@ class PostgresChangeWriter implements ChangeWriter {
   }
 
   async #replace(into: Into, rows: number): Promise<{ inserted: number; updated: number }> {
+    const cascading = this.#foreignKeys.cascading.get(into.number)
+    if (cascading !== undefined)
+      throw new LoadError(
+        'constraint-violated',
+        `Rows of table ${printTableName(into.changed.table.name)} can't be replaced: by foreign key "${cascading}" what refers to them would be lost.`,
+        { where: this.#session.what, hint: 'Make that constraint ON DELETE NO ACTION DEFERRABLE at the target, or drop it.' },
+      )
     const updated = (await this.#session.execute(into.sql.deleteRows)).count
     await this.#session.query(into.sql.insertRows)
     return { inserted: rows - updated, updated }
