@@ -1,4 +1,4 @@
-// Measures tidemark against hand-written baselines: npm run bench -- [W1 W2z W2s W2 W3 W4 W5 W5r] [--runs 5] [--save]
+// Measures tidemark against hand-written baselines: npm run bench -- [W1 W2z W2s W2 W3 W4 W5 W5r W7 W8] [--runs 5] [--save]
 // BENCH_ROWS: rows of the source, default 2,000,000. BENCH_DUCKDB_PYTHON: a Python with duckdb and duckdb-extension-postgres-scanner, for
 // one more baseline. --save writes bench/RESULTS.md. Exit 1: a target was not equal to the source; 2: wrong usage; 3: no psql. No speed
 // is ever asserted. Everything runs in one throw-away Postgres whose folder goes with this process.
@@ -7,6 +7,8 @@ import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { startPostgres } from '../src/testing/postgres-server.ts'
+import { measureCatchUp } from './catch-up.ts'
+import { measureLatency } from './latency.ts'
 import { describeMachine } from './machine.ts'
 import { hasPsql } from './psql.ts'
 import { measureAll, type Result } from './rounds.ts'
@@ -23,6 +25,7 @@ const SETTINGS = {
   max_wal_size: '8GB',
   checkpoint_timeout: '1h',
   autovacuum: false,
+  wal_level: 'logical',
 }
 
 interface Request {
@@ -37,7 +40,7 @@ function readRequest(): Request {
     allowPositionals: true,
     options: { runs: { type: 'string', default: '3' }, save: { type: 'boolean', default: false } },
   })
-  const known = WORKLOADS.map(({ name }) => name)
+  const known = [...WORKLOADS.map(({ name }) => name), 'W7', 'W8']
   const unknown = positionals.filter((name) => !known.includes(name))
   if (unknown.length > 0) throw new Error(`There is no workload ${unknown.join(', ')}, only ${known.join(', ')}.`)
   const runs = Number(values.runs)
@@ -62,12 +65,15 @@ async function bench({ names, runs, rows, save }: Request): Promise<boolean> {
     if (chosen.length === 0) continue
     for await (const result of measureAll({ server, folder, runs, say }, first, chosen)) results.push(result)
   }
+  const rounds = { server, folder, runs, say }
+  if (names.includes('W7')) results.push(...(await measureCatchUp(rounds)))
+  const latency = names.includes('W8') ? await measureLatency(rounds) : ''
   const report = `${await describeMachine(server.url())}
 Medians of ${runs} runs, the tools by turns in one go and one Postgres (fsync on, 1 GB of shared buffers), every target compared with the
 source after every run. Seconds are those of the whole process; CPU and memory are the tool's, without the servers'.
 
-${resultTable(results)}
-`
+${results.length > 0 ? resultTable(results) : ''}
+${latency}`
   console.log(report)
   if (save) writeFileSync(join(import.meta.dirname, 'RESULTS.md'), `# Results of \`npm run bench\`\n\n${report}`)
   return results.every(({ tools }) => tools.every((tool) => tool.runs.every((run) => run.failure === null)))
@@ -87,7 +93,7 @@ let request: Request
 try {
   request = readRequest()
 } catch (error) {
-  console.error(`${(error as Error).message}\nusage: npm run bench -- [W1 W2z W2s W2 W3 W4] [--runs 5] [--save]`)
+  console.error(`${(error as Error).message}\nusage: npm run bench -- [W1 W2z W2s W2 W3 W4 W5 W5r W7 W8] [--runs 5] [--save]`)
   process.exit(2)
 }
 process.exitCode = (await bench(request)) ? 0 : 1

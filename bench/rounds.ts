@@ -9,10 +9,11 @@ import { Targets } from './targets.ts'
 import type { Workload } from './workloads.ts'
 
 export interface Result {
-  readonly workload: Workload
+  readonly title: string
   /** Of the last run. */
   readonly rows: number
-  readonly tools: readonly { readonly tool: Tool; readonly runs: readonly Measurement[] }[]
+  /** tidemark is the first. */
+  readonly tools: readonly { readonly title: string; readonly runs: readonly Measurement[] }[]
 }
 
 export interface Rounds {
@@ -39,7 +40,7 @@ export async function* measureAll(rounds: Rounds, first: Workload, workloads: re
       const turn = run % tools.length
       rows = await round(rounds, targets, [...tools.slice(turn), ...tools.slice(0, turn)], workload, run, measured)
     }
-    yield { workload, rows, tools: tools.map((tool) => ({ tool, runs: measured.get(tool) ?? [] })) }
+    yield { title: workload.title, rows, tools: tools.map((tool) => ({ title: tool.title(workload), runs: measured.get(tool) ?? [] })) }
   }
 }
 

@@ -10,18 +10,18 @@ export function resultTable(results: readonly Result[]): string {
   return lines.map((cells) => `| ${cells.join(' | ')} |`).join('\n')
 }
 
-function resultLines({ workload, rows, tools }: Result): string[][] {
+function resultLines({ title, rows, tools }: Result): string[][] {
   const own = medianOf(tools[0]?.runs ?? [], (run) => run.seconds)
-  return tools.map(({ tool, runs }, index) => {
-    const start = index === 0 ? [workload.title, rows.toLocaleString('en')] : ['', '']
+  return tools.map(({ title: tool, runs }, index) => {
+    const start = index === 0 ? [title, rows.toLocaleString('en')] : ['', '']
     const failed = runs.filter((run) => run.failure !== null).length
-    if (failed > 0) return [...start, tool.title(workload), `none: target wrong in ${failed} of ${runs.length} runs`, '', '', '', '', '']
+    if (failed > 0) return [...start, tool, `none: target wrong in ${failed} of ${runs.length} runs`, '', '', '', '', '']
     const seconds = runs.map((run) => run.seconds)
     const median = medianOf(runs, (run) => run.seconds)
     const ratio = index === 0 || own === null || median === null ? '' : `${(own / median).toFixed(2)} ×`
     return [
       ...start,
-      tool.title(workload),
+      tool,
       figure(median, 2),
       `${Math.min(...seconds).toFixed(2)}–${Math.max(...seconds).toFixed(2)}`,
       ratio,

@@ -172,7 +172,8 @@ export class ChangesChunk {
   }
 }
 
-function grown<A extends Uint8Array | Uint16Array | Int32Array>(array: A, length: number): A {
+/** The same numbers with room for more. */
+export function grown<A extends Uint8Array | Uint16Array | Int32Array>(array: A, length: number): A {
   const larger = new (array.constructor as new (length: number) => A)(length)
   larger.set(array)
   return larger

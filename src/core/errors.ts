@@ -269,6 +269,12 @@ export const ERRORS = {
     meaning: 'The source does not keep a log that changes can be read from.',
     hint: 'See what `tidemark check` says about wal_level, privileges, slots and replica identities.',
   },
+  'disk-failed': {
+    retry: 'never',
+    exit: 3,
+    meaning: "The temporary folder of this machine has no room, or can't be written.",
+    hint: 'Free space there, or name another folder with the environment variable TMPDIR. Nothing was half-written.',
+  },
   'row-missing': {
     retry: 'never',
     exit: 1,

@@ -167,3 +167,16 @@ describe('by hand', () => {
     ])
   })
 })
+
+test('many rows: each is found again, also one whose key is longer or shorter than another', () => {
+  const keys = Array.from({ length: 3000 }, (_, at) => (at % 2 === 0 ? `${at}` : `${'k'.repeat(at % 50)}${at}`))
+  const before: Table = new Map(keys.map((name) => [name, ['a', null]]))
+  const changes = [
+    ...keys.map((name): Change => ({ kind: 'update', key: name, to: name, row: ['b', undefined] })),
+    ...keys.map((name): Change => ({ kind: 'update', key: name, to: `${name}x`, row: [undefined, 'c'] })),
+    ...keys.slice(0, 1000).map((name): Change => ({ kind: 'delete', key: `${name}x` })),
+  ]
+  const { after, done } = play(before, changes)
+  expect(done).toHaveLength(changes.length)
+  expect(sorted(apply(before, chunkOf(done)))).toEqual(sorted(after))
+})

@@ -2,18 +2,23 @@
 
 import type { ChangesChunk } from '../core/changes-chunk.ts'
 
-/** `places`: which cells of a row, in this order. Cells without a value become NULL. `extra` is appended to each row, already encoded. */
-export function encodeCells(
+/**
+ * `places`: which cells of a row, in this order. Cells without a value become NULL. `extra` is appended to each row, already encoded.
+ * Lazily: who receives has something to do while the rest is encoded. A chunk is valid until the next is asked for.
+ */
+export function* encodeCells(
   chunk: ChangesChunk,
   rows: readonly number[],
   places: readonly number[],
   chunkBytes: number,
   extra: ((row: number) => readonly Uint8Array[]) | null = null,
-): readonly Uint8Array[] {
+): Generator<Uint8Array> {
   const writer = new TupleWriter(chunkBytes)
   const { start, length, bytes } = chunk
   for (const row of rows) {
     const more = extra === null ? NO_VALUES : extra(row)
+    const full = writer.takeFull()
+    if (full !== null) yield full
     writer.beginRow(places.length + more.length)
     for (const place of places) {
       const size = length[row + place] as number
@@ -22,14 +27,14 @@ export function encodeCells(
     }
     for (const value of more) writer.put(value, 0, value.length)
   }
-  return writer.finish()
+  const rest = writer.take()
+  if (rest.length > 0) yield rest
 }
 
 const NO_VALUES: readonly Uint8Array[] = []
 
 class TupleWriter {
   readonly #chunkBytes: number
-  readonly #chunks: Uint8Array[] = []
   #bytes: Uint8Array
   #used = 0
 
@@ -39,8 +44,17 @@ class TupleWriter {
   }
 
   /** A chunk ends between two rows. */
+  takeFull(): Uint8Array | null {
+    return this.#used >= this.#chunkBytes - 4096 && this.#used > 0 ? this.take() : null
+  }
+
+  take(): Uint8Array {
+    const full = this.#bytes.subarray(0, this.#used)
+    this.#used = 0
+    return full
+  }
+
   beginRow(columns: number): void {
-    if (this.#used >= this.#chunkBytes - 4096 && this.#used > 0) this.#flush()
     this.#room(2)
     this.#bytes[this.#used++] = columns >> 8
     this.#bytes[this.#used++] = columns & 255
@@ -72,16 +86,5 @@ class TupleWriter {
     const larger = new Uint8Array(Math.max(this.#bytes.length * 2, this.#used + size))
     larger.set(this.#bytes.subarray(0, this.#used))
     this.#bytes = larger
-  }
-
-  #flush(): void {
-    this.#chunks.push(this.#bytes.subarray(0, this.#used))
-    this.#bytes = new Uint8Array(this.#chunkBytes)
-    this.#used = 0
-  }
-
-  finish(): readonly Uint8Array[] {
-    if (this.#used > 0) this.#flush()
-    return this.#chunks
   }
 }

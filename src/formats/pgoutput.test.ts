@@ -23,6 +23,19 @@ const relation = (oid: number, ...columns: string[]): number[] => [
 const INSERT = [0x49, ...word(1), 0x4e, ...tuple(given('1'), given('x'), NOTHING)]
 const UPDATE = [0x55, ...word(1), 0x4b, ...tuple(given('1'), NOTHING, NOTHING), 0x4e, ...tuple(given('2'), LEFT_ALONE, given('n'))]
 const DELETE = [0x44, ...word(1), 0x4b, ...tuple(given('2'), NOTHING, NOTHING)]
+const long = (value: number): number[] => [...word(0), ...word(value)]
+const MESSAGES = [
+  relation(1, 'id', 'a', 'b'),
+  INSERT,
+  UPDATE,
+  DELETE,
+  [0x42, ...long(20), ...long(1), ...word(7)],
+  [0x43, 0, ...long(20), ...long(24), ...long(1)],
+  [0x54, ...word(1), 0, ...word(1)],
+  [0x4d, 1, ...long(20), ...text('heartbeat'), ...word(3), 1, 2, 3],
+  [0x59, ...word(9), ...text('public'), ...text('mood')],
+  [0x4f, ...long(20), ...text('other')],
+]
 
 function decoder(target: RelationTarget | null = { table: 0, width: 3, places: [0, 1, 2], missing: [] }) {
   const chunk = new ChangesChunk()
@@ -54,8 +67,7 @@ test('changes of a table that is not wanted are passed over', () => {
 })
 
 test('whatever is broken is said to be', () => {
-  const messages = [relation(1, 'id', 'a', 'b'), INSERT, UPDATE, DELETE]
-  const broken = fc.record({ message: fc.constantFrom(...messages), at: fc.nat(60), byte: fc.nat(255), cut: fc.nat(60) })
+  const broken = fc.record({ message: fc.constantFrom(...MESSAGES), at: fc.nat(60), byte: fc.nat(255), cut: fc.nat(60) })
   fc.assert(
     fc.property(broken, fc.boolean(), ({ message, at, byte, cut }, cuts) => {
       const { take } = decoder()
@@ -74,9 +86,13 @@ test('whatever is broken is said to be', () => {
   )
 })
 
-test('log-corrupted: a message that ends too early', () => {
+test('log-corrupted: a message of any kind that ends too early, or goes on', () => {
   const { take } = decoder()
   take(relation(1, 'id', 'a', 'b'))
-  for (let length = 0; length < UPDATE.length; length++)
-    expect(() => take(UPDATE.slice(0, length))).toThrow(expect.objectContaining({ code: 'log-corrupted' }))
+  for (const message of MESSAGES) {
+    take(message)
+    for (let length = 0; length < message.length; length++)
+      expect(() => take(message.slice(0, length))).toThrow(expect.objectContaining({ code: 'log-corrupted' }))
+    expect(() => take([...message, 0])).toThrow(expect.objectContaining({ code: 'log-corrupted' }))
+  }
 })

@@ -41,7 +41,7 @@ export interface Receiver {
 }
 
 /** Microseconds from 1970 to 2000, where PostgreSQL's clock begins. */
-const EPOCH_MICROS = 946_684_800_000_000n
+export const EPOCH_MICROS = 946_684_800_000_000n
 
 export class PgoutputDecoder {
   readonly #receiver: Receiver

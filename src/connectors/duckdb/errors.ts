@@ -61,7 +61,13 @@ const RULES: readonly Rule[] = [
     message: () => 'Rows collide in a unique column of the target.',
   },
   {
-    pattern: /CHECK constraint failed(?: on table (\S+))?|Violates foreign key|constraint/i,
+    pattern: /Violates foreign key/i,
+    code: 'constraint-violated',
+    message: () => 'A foreign key of the target refused rows, or the removal of rows that are to be written again.',
+    hint: 'Drop the foreign key: DuckDB checks each statement by itself, and has none that waits for the commit.',
+  },
+  {
+    pattern: /CHECK constraint failed(?: on table (\S+))?|constraint/i,
     code: 'constraint-violated',
     message: () => 'A constraint of the target table refused rows.',
   },

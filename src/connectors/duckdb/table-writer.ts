@@ -240,7 +240,7 @@ export class TableWriter {
     this.#made.add(name)
   }
 
-  async #feed(name: string, columns: readonly string[], chunks: readonly Uint8Array[]): Promise<void> {
+  async #feed(name: string, columns: readonly string[], chunks: Iterable<Uint8Array>): Promise<void> {
     const feed = await this.#connection.feed(temporary(name), columns)
     try {
       for (const chunk of chunks) await feed.write(chunk)

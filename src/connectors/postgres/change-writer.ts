@@ -12,6 +12,7 @@ import { Quarantine, type Refused } from '../../sql/quarantine.ts'
 import { schemaStatements } from '../../sql/schema-statements.ts'
 import { POSTGRES } from './dialect.ts'
 import { postgresError } from './errors.ts'
+import { type ForeignKeys, readForeignKeys } from './foreign-keys.ts'
 import type { Session } from './session.ts'
 import { Sieve, siftLogged } from './sieve.ts'
 import { runnerOf, type StateStore } from './state-store.ts'
@@ -36,7 +37,9 @@ export class PostgresChangeTarget implements ChangeTarget {
     const session = await this.#open()
     try {
       if (load.maxQuarantined !== null) await this.#store.makeQuarantine(session)
-      return new PostgresChangeWriter(session, load, this.#store, await Quarantine.open(runnerOf(session), this.#store.quarantine, load))
+      const quarantine = await Quarantine.open(runnerOf(session), this.#store.quarantine, load)
+      const names = load.tables.map(({ table }) => table.name)
+      return new PostgresChangeWriter(session, load, this.#store, quarantine, await readForeignKeys(session, names))
     } catch (error) {
       await session.close()
       throw error
@@ -63,17 +66,21 @@ class PostgresChangeWriter implements ChangeWriter {
   readonly #load: ChangeLoad
   readonly #store: StateStore
   readonly #quarantine: Quarantine | null
+  readonly #foreignKeys: ForeignKeys
   readonly #tables: readonly TableWriter[]
   #isOpen = false
   #changesSchema: boolean
 
-  constructor(session: Session, load: ChangeLoad, store: StateStore, quarantine: Quarantine | null) {
+  constructor(session: Session, load: ChangeLoad, store: StateStore, quarantine: Quarantine | null, foreignKeys: ForeignKeys) {
     this.#session = session
     this.#load = load
     this.#store = store
     this.#quarantine = quarantine
+    this.#foreignKeys = foreignKeys
     this.#changesSchema = load.tables.some(({ changes }) => changes.length > 0)
-    this.#tables = load.tables.map((changed, number) => new TableWriter(session, changed, number, load))
+    this.#tables = load.tables.map(
+      (changed, number) => new TableWriter(session, changed, number, load, foreignKeys.cascading.get(number) ?? null),
+    )
   }
 
   get kept(): number {
@@ -92,8 +99,52 @@ class PostgresChangeWriter implements ChangeWriter {
   }
 
   async #applyAll(chunk: ChangesChunk, folded: readonly FoldedTable[]): Promise<RowCounts> {
+    const { order, any } = this.#foreignKeys
+    const inOrder = order.flatMap((number) => folded.filter(({ table }) => table === number))
+    let deleted = 0
+    for (const one of inOrder.toReversed()) if (one.truncated) deleted += await this.#into(one).truncate()
+    for (const one of inOrder) await this.#into(one).stage(chunk, one)
+    const written = any ? await this.#writeEitherWay(inOrder) : await this.#writeAfterDeletes(inOrder)
+    return addCounts({ ...NO_ROWS, deleted }, written)
+  }
+
+  #into({ table }: FoldedTable): TableWriter {
+    return this.#tables[table] as TableWriter
+  }
+
+  /**
+   * Old keys go before rows come, which may take over their values in unique columns. Foreign keys want it the other way: what is
+   * referred to by nothing any more goes when rows that refer to something else are in. Where both are there, both ways are tried.
+   */
+  async #writeEitherWay(inOrder: readonly FoldedTable[]): Promise<RowCounts> {
+    await this.#session.query('SAVEPOINT before_order')
+    try {
+      const counts = addCounts(await this.#writeRows(inOrder), await this.#deleteGone(inOrder))
+      await this.#session.query('RELEASE SAVEPOINT before_order')
+      return counts
+    } catch (error) {
+      if (!['duplicate-key', 'constraint-violated'].includes(this.#mapped(error).code)) throw error
+      await this.#session.query('ROLLBACK TO SAVEPOINT before_order')
+      return this.#writeAfterDeletes(inOrder)
+    }
+  }
+
+  async #writeAfterDeletes(inOrder: readonly FoldedTable[]): Promise<RowCounts> {
+    return addCounts(await this.#deleteGone(inOrder), await this.#writeRows(inOrder))
+  }
+
+  /** Tables that refer to others first. */
+  async #deleteGone(inOrder: readonly FoldedTable[]): Promise<RowCounts> {
+    let deleted = 0
+    for (const one of inOrder.toReversed()) if (one.deletes.length > 0) deleted += await this.#into(one).deleteGone()
+    return { ...NO_ROWS, deleted }
+  }
+
+  /** Tables that are referred to first. */
+  async #writeRows(inOrder: readonly FoldedTable[]): Promise<RowCounts> {
     let counts = NO_ROWS
-    for (const one of folded) counts = addCounts(counts, await (this.#tables[one.table] as TableWriter).apply(chunk, one))
+    for (const one of inOrder)
+      if (one.rows.length > 0) counts = addCounts(counts, { ...NO_ROWS, ...(await this.#into(one).write(one.rows.length)) })
     return counts
   }
 
@@ -186,6 +237,7 @@ class PostgresChangeWriter implements ChangeWriter {
     if (this.#isOpen) return
     await this.#session.query('BEGIN')
     this.#isOpen = true
+    if (this.#foreignKeys.any) await this.#session.query('SET CONSTRAINTS ALL DEFERRED')
     if (!this.#changesSchema) return
     for (const { changes } of this.#load.tables)
       for (const change of changes) for (const statement of schemaStatements(POSTGRES, change)) await this.#session.query(statement)

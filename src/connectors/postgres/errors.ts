@@ -2,6 +2,7 @@
 // quotes data (class 22), never pass: they hold values of rows.
 
 import { type ErrorCode, LoadError } from '../../core/errors.ts'
+import { identifier, tableIdentifier } from '../../sql/quote.ts'
 
 /** The fields of a driver error that are looked at. */
 interface DriverError {
@@ -10,6 +11,7 @@ interface DriverError {
   readonly where?: string
   readonly column?: string
   readonly constraint?: string
+  readonly schema?: string
   readonly table?: string
 }
 
@@ -96,7 +98,14 @@ function fromState(error: DriverError, state: string, side: 'source' | 'target',
       hint: 'A source is only read.',
     })
   if (side === 'source' && code === 'state-conflict') return new LoadError('source-failed', `${at.where}: ${message} (${state}).`, at)
-  return new LoadError(code, `${at.where}: ${message} (${state}).`, at)
+  return new LoadError(code, `${at.where}: ${message} (${state}).`, state === '23503' ? { ...at, hint: foreignKeyAdvice(error) } : at)
+}
+
+function foreignKeyAdvice({ schema, table, constraint }: DriverError): string {
+  if (table === undefined || constraint === undefined) return 'Make the foreign key DEFERRABLE, or drop it.'
+  const alter = `ALTER TABLE ${tableIdentifier({ schema: schema ?? null, name: table })}`
+  const name = identifier(constraint)
+  return `Where one pipeline writes both tables, let it be checked at the commit: ${alter} ALTER CONSTRAINT ${name} DEFERRABLE; otherwise ${alter} DROP CONSTRAINT ${name};`
 }
 
 function valueRefused(error: DriverError, state: string, at: { where: string; cause: unknown }): LoadError {

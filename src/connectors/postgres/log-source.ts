@@ -46,6 +46,8 @@ export class PostgresLog implements LogSource {
   readonly #main: () => Promise<Session>
   /** Changes are in the log that are older than the type of a column: their values mean something only as text. */
   #hasOlderTypes = false
+  /** Since PostgreSQL 14 large transactions come while they are open, and values in binary. */
+  #isModern = false
 
   constructor(config: PostgresConfig, what: string, main: () => Promise<Session>) {
     this.#config = config
@@ -57,6 +59,7 @@ export class PostgresLog implements LogSource {
     const session = await this.#main()
     const facts = await readFacts(session)
     refuseServer(facts, this.#what)
+    this.#isModern = facts.version >= 140000
     const tables: LoggedTable[] = []
     for (const table of pipeline.source.tables) tables.push(await describeLogged(session, table))
     const slot = await readSlot(session, pipeline.source.slot)
@@ -70,7 +73,7 @@ export class PostgresLog implements LogSource {
       there: { slot: slot !== null, publication: publication !== null },
       head: logPosition(facts.timeline, facts.flushed),
       identity: logIdentity(facts, pipeline.source.slot),
-      values: tables.every(isAllBinary) && !this.#hasOlderTypes ? ['pg-binary', 'pg-text'] : ['pg-text'],
+      values: this.#isModern && tables.every(isAllBinary) && !this.#hasOlderTypes ? ['pg-binary', 'pg-text'] : ['pg-text'],
     }
   }
 
@@ -157,6 +160,7 @@ export class PostgresLog implements LogSource {
       from: at,
       until: until === null ? null : parsePosition(until, pipeline.name)[1],
       binary: format === 'pg-binary',
+      streams: this.#isModern,
       chunkBytes: CHUNK_BYTES,
       relation: (relation, commit) => {
         isChanged ||= commit > head

@@ -1,15 +1,18 @@
 // START_REPLICATION on a connection of its own: messages are taken from the socket, decoded into a chunk at once, and the server is told
 // how far they are safe. The socket is read no further while a full chunk waits; the server is still told that somebody is there.
+// Transactions that come before they are committed are kept on disk, and take the socket's place when their commit comes.
 // States: starting → streaming → ended (by an error, or closed).
 
 import type { Connection } from 'pg'
 import { ChangesChunk, type Mark } from '../../core/changes-chunk.ts'
 import { LoadError } from '../../core/errors.ts'
-import { PgoutputDecoder, type Relation, type RelationTarget } from '../../formats/pgoutput.ts'
+import { EPOCH_MICROS, PgoutputDecoder, type Relation, type RelationTarget } from '../../formats/pgoutput.ts'
+import { StreamedPieces } from '../../formats/pgoutput-streams.ts'
 import { logError } from './errors.ts'
 import { printLsn } from './lsn.ts'
 import type { Session } from './session.ts'
 import { SocketQuery } from './socket-query.ts'
+import { Spool, type SpoolFile } from './spool.ts'
 
 const COPY_DATA = 0x64
 const COPY_DONE = 0x63
@@ -21,8 +24,8 @@ const KEEPALIVE = 0x6b
 const XLOG_HEADER_BYTES = 25
 /** Well below wal_sender_timeout, whose default is a minute and which nobody sets below seconds. */
 const STATUS_MS = 2_000
-/** Microseconds from 1970 to 2000. */
-const EPOCH_MICROS = 946_684_800_000_000n
+/** Of a large transaction this much is decoded in one go. */
+const REPLAYED_AT_ONCE = 512 * 1024
 
 export interface StreamOptions {
   readonly slot: string
@@ -31,6 +34,8 @@ export interface StreamOptions {
   /** Transactions that end after this position are left alone; null: none are. */
   readonly until: bigint | null
   readonly binary: boolean
+  /** Large transactions come while they are open. */
+  readonly streams: boolean
   /** A chunk is handed out when it has so many bytes. */
   readonly chunkBytes: number
   /** `commit`: where the transaction ends in which the relation is described. */
@@ -51,6 +56,11 @@ export class ReplicationStream extends SocketQuery {
   readonly #session: Session
   readonly #options: StreamOptions
   readonly #decoder: PgoutputDecoder
+  readonly #spool = new Spool()
+  readonly #pieces: StreamedPieces
+  /** A large transaction that is committed: what follows it stays in `#rest` until it is decoded. */
+  #replay: { readonly file: SpoolFile; readonly end: bigint } | null = null
+  #isPumping = false
   /** The beginning of a message whose rest has not come, and of how many bytes it needs to be. */
   #rest: Buffer[] = []
   #restBytes = 0
@@ -80,9 +90,14 @@ export class ReplicationStream extends SocketQuery {
 
   constructor(session: Session, options: StreamOptions) {
     super()
-    const { slot, publication, from, binary } = options
+    const { slot, publication, from, binary, streams } = options
     const quoted = (name: string): string => name.replaceAll("'", "''").replaceAll('"', '""')
-    const settings = [`proto_version '1'`, `publication_names '"${quoted(publication)}"'`, ...(binary ? [`binary 'true'`] : [])]
+    const settings = [
+      `proto_version '${streams ? 2 : 1}'`,
+      `publication_names '"${quoted(publication)}"'`,
+      ...(binary ? [`binary 'true'`] : []),
+      ...(streams ? [`streaming 'on'`] : []),
+    ]
     this.sql = `START_REPLICATION SLOT "${quoted(slot)}" LOGICAL ${printLsn(from)} (${settings.join(', ')})`
     this.#session = session
     this.#options = options
@@ -90,37 +105,97 @@ export class ReplicationStream extends SocketQuery {
     this.#safe = options.from
     this.#wholeEnd = options.from
     this.#started.promise.catch(() => {})
-    this.#decoder = new PgoutputDecoder(
-      {
-        relation: (relation) => options.relation(relation, this.#commitLsn),
-        begin: (lsn, micros) => {
-          this.#inside = true
-          this.#commitLsn = lsn
-          if (options.until !== null && lsn >= options.until) this.#isOver = true
-          this.#commitMicros = micros
-          this.#chunk.beginTransaction(printLsn(lsn), micros)
-        },
-        commit: (end) => {
-          this.#inside = false
-          // Resumed in front of what the target has: the server sends it again only where the slot lags behind.
-          if (end <= options.from) {
-            this.#dropTransaction()
-            return
-          }
-          if (options.until !== null && end > options.until) {
-            this.#dropTransaction()
-            this.#isOver = true
-            return
-          }
-          this.#whole = this.#chunk.end()
-          this.#wholeEnd = end
-          this.#committed = this.#commitMicros
-          this.#transactions += 1
-        },
-        message: () => {},
-      },
-      () => this.#chunk,
-    )
+    const receiver = {
+      relation: (relation: Relation) => options.relation(relation, this.#commitLsn),
+      begin: (lsn: bigint, micros: bigint) => this.#beginTransaction(lsn, micros),
+      commit: (end: bigint) => this.#endTransaction(end),
+      message: () => {},
+    }
+    this.#decoder = new PgoutputDecoder(receiver, () => this.#chunk)
+    this.#pieces = new StreamedPieces({
+      keep: (top, xid, kind, bytes, at, to) => this.#spool.keep(top, xid, kind, bytes, at, to),
+      pause: () => this.#spool.pause(),
+      abort: (top, xid) => this.#spool.abort(top, xid),
+      commit: (top, lsn, end, micros) => this.#commitKept(top, lsn, end, micros),
+    })
+  }
+
+  #beginTransaction(lsn: bigint, micros: bigint): void {
+    const { until } = this.#options
+    this.#inside = true
+    this.#commitLsn = lsn
+    if (until !== null && lsn >= until) this.#isOver = true
+    this.#commitMicros = micros
+    this.#chunk.beginTransaction(printLsn(lsn), micros)
+  }
+
+  #endTransaction(end: bigint): void {
+    const { from, until } = this.#options
+    this.#inside = false
+    // Resumed in front of what the target has: the server sends it again only where the slot lags behind.
+    if (end <= from) {
+      this.#dropTransaction()
+      return
+    }
+    if (until !== null && end > until) {
+      this.#dropTransaction()
+      this.#isOver = true
+      return
+    }
+    this.#whole = this.#chunk.end()
+    this.#wholeEnd = end
+    this.#committed = this.#commitMicros
+    this.#transactions += 1
+  }
+
+  #commitKept(top: number, lsn: bigint, end: bigint, micros: bigint): void {
+    const file = this.#spool.take(top)
+    this.#beginTransaction(lsn, micros)
+    // One that the target has already, or is not to get, is not even read.
+    if (file !== null && !this.#isOver && end > this.#options.from) this.#replay = { file, end }
+    else {
+      file?.close()
+      this.#endTransaction(end)
+    }
+  }
+
+  /** Decodes what was kept, until the chunk is full; then what came after it. */
+  readonly #pump = (): void => {
+    const replay = this.#replay
+    this.#isPumping = false
+    if (replay === null || this.#ended || this.#isFull()) return
+    try {
+      const { file, end } = replay
+      for (let left = REPLAYED_AT_ONCE; left > 0 && !this.#isFull(); left -= file.to - file.from) {
+        if (!file.next()) {
+          this.#replay = null
+          file.close()
+          this.#endTransaction(end)
+          this.#takeRest()
+          break
+        }
+        // Descriptions of tables too: the server sends them again after every part that is rolled back.
+        if (!file.aborted.has(file.xid)) this.#decoder.decode(file.bytes, file.from, file.to)
+      }
+    } catch (error) {
+      this.#fail(error)
+      this.#session.destroy()
+    }
+    this.#goOn()
+  }
+
+  #isFull(): boolean {
+    return this.#chunk.size > this.#options.chunkBytes
+  }
+
+  /** Wakes who waits for a chunk, and gets more where there is room. */
+  #goOn(): void {
+    if (this.#whole.count > 0 || this.#isFull()) this.#signal()
+    if (this.#isFull() || this.#replay !== null) this.stream?.pause()
+    else this.stream?.resume()
+    if (this.#isFull() || this.#replay === null || this.#isPumping) return
+    this.#isPumping = true
+    setImmediate(this.#pump)
   }
 
   /** Resolves when the server streams. */
@@ -139,14 +214,19 @@ export class ReplicationStream extends SocketQuery {
   }
 
   protected readonly onData = (data: Buffer): void => {
+    this.#rest.push(data)
     this.#restBytes += data.length
-    if (this.#rest.length > 0) {
-      this.#rest.push(data)
-      // A value may have hundreds of megabytes: it is put together once.
-      if (this.#restBytes < this.#restNeeds) return
-    }
+    // A value may have hundreds of megabytes: it is put together once.
+    if (this.#restBytes < this.#restNeeds || this.#replay !== null) return
+    this.#takeRest()
+    this.#goOn()
+  }
+
+  #takeRest(): void {
+    const [only, ...more] = this.#rest
+    if (only === undefined) return
     try {
-      this.#take(this.#rest.length === 0 ? data : Buffer.concat(this.#rest))
+      this.#take(more.length === 0 ? only : Buffer.concat(this.#rest))
     } catch (error) {
       this.#fail(error)
       this.#session.destroy()
@@ -156,7 +236,7 @@ export class ReplicationStream extends SocketQuery {
   #take(data: Buffer): void {
     let at = 0
     let needs = 5
-    while (data.length - at >= 5) {
+    while (data.length - at >= 5 && this.#replay === null) {
       const kind = data[at]
       const size = data.readInt32BE(at + 1)
       if (size < 4) throw new LoadError('log-corrupted', 'The source sent a message of impossible length.')
@@ -176,8 +256,6 @@ export class ReplicationStream extends SocketQuery {
     this.#rest = at === data.length ? [] : [Buffer.from(data.subarray(at))]
     this.#restBytes = data.length - at
     this.#restNeeds = needs
-    if (this.#chunk.size > this.#options.chunkBytes) this.stream?.pause()
-    if (this.#whole.count > 0 || this.#chunk.size > this.#options.chunkBytes) this.#signal()
   }
 
   #begin(): void {
@@ -192,7 +270,8 @@ export class ReplicationStream extends SocketQuery {
       if (to - from < XLOG_HEADER_BYTES) throw new LoadError('log-corrupted', 'The source sent a message of its log that ends too early.')
       const end = data.readBigUInt64BE(from + 9)
       if (end > this.#sent) this.#sent = end
-      this.#decoder.decode(data, from + XLOG_HEADER_BYTES, to)
+      const at = from + XLOG_HEADER_BYTES
+      if (!this.#pieces.take(data, at, to)) this.#decoder.decode(data, at, to)
     } else if (kind === KEEPALIVE) {
       if (to - from < 18) throw new LoadError('log-corrupted', 'The source sent a sign of life that ends too early.')
       const end = data.readBigUInt64BE(from + 1)
@@ -218,7 +297,7 @@ export class ReplicationStream extends SocketQuery {
     const until = performance.now() + waitMs
     for (;;) {
       if (this.#error !== null) throw this.#error
-      if (this.#transactions > 0 || (!this.#isOver && this.#chunk.size > this.#options.chunkBytes)) return this.#give()
+      if (this.#transactions > 0 || (!this.#isOver && this.#isFull())) return this.#give()
       if (this.#isOver) return { changes: NO_CHANGES, end: this.#options.until, committedMicros: null, transactions: 0 }
       const left = until - performance.now()
       if (left <= 0) return { changes: NO_CHANGES, end: this.idleEnd, committedMicros: null, transactions: 0 }
@@ -260,7 +339,7 @@ export class ReplicationStream extends SocketQuery {
     this.#whole = { count: 0, cells: 0, used: 0 }
     this.#transactions = 0
     this.#committed = null
-    if (this.#chunk.size <= this.#options.chunkBytes) this.stream?.resume()
+    this.#goOn()
     return chunk
   }
 
@@ -324,6 +403,9 @@ export class ReplicationStream extends SocketQuery {
   close(): void {
     if (!this.#ended) this.#tell(false)
     this.#ended = true
+    this.#spool.close()
+    this.#replay?.file.close()
+    this.#replay = null
     this.#error ??= new LoadError('stopped', 'The log is no longer read.')
     if (this.#timer !== null) clearInterval(this.#timer)
     this.stream?.off('close', this.#onClose)

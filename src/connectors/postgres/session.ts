@@ -30,6 +30,7 @@ const AS_TEXT = { getTypeParser: () => (value: unknown) => value }
 
 export interface Session {
   readonly what: string
+  /** Rows; of several statements, which only a target takes, those of all of them. */
   query(sql: string, values?: readonly (string | number | null)[]): Promise<readonly Row[]>
   /** Command tag and number of rows, for statements whose count matters. */
   execute(sql: string, values?: readonly (string | number | null)[]): Promise<{ command: string; count: number }>
@@ -177,7 +178,9 @@ class OpenSession implements Session {
   }
 
   async query(sql: string, values?: readonly (string | number | null)[]): Promise<readonly Row[]> {
-    return (await this.#run(sql, values)).rows as Row[]
+    // pg gives a list where there were several statements.
+    const results = [await this.#run(sql, values)].flat()
+    return results.flatMap(({ rows }) => rows as Row[])
   }
 
   async execute(sql: string, values?: readonly (string | number | null)[]): Promise<{ command: string; count: number }> {

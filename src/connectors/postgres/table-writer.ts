@@ -4,7 +4,6 @@ import type { ChangedTable, ChangeLoad } from '../../contract/log.ts'
 import { type ChangesChunk, NONE, UNCHANGED } from '../../core/changes-chunk.ts'
 import { LoadError } from '../../core/errors.ts'
 import type { FoldedTable } from '../../core/fold-changes.ts'
-import { NO_ROWS, type RowCounts } from '../../core/load.ts'
 import { printTableName } from '../../core/table.ts'
 import { encodeCells } from '../../formats/pg-copy-cells.ts'
 import type { LoggedChanges } from '../../sql/logged-changes.ts'
@@ -29,7 +28,11 @@ export class TableWriter {
   readonly #made = new Set<Kind>()
   readonly #dirty = new Set<Kind>()
 
-  constructor(session: Session, changed: ChangedTable, number: number, load: ChangeLoad) {
+  /** The foreign key by which what refers to a row is lost with it. */
+  readonly #cascading: string | null
+
+  constructor(session: Session, changed: ChangedTable, number: number, load: ChangeLoad, cascading: string | null) {
+    this.#cascading = cascading
     const table = changed.table as Partial<PostgresTable> & ChangedTable['table']
     this.session = session
     this.changed = changed
@@ -49,8 +52,13 @@ export class TableWriter {
     this.#made.clear()
   }
 
-  async apply(chunk: ChangesChunk, folded: FoldedTable): Promise<RowCounts> {
-    const { sql, keyPlaces, allPlaces, session } = this
+  async truncate(): Promise<number> {
+    return (await this.session.execute(this.sql.deleteAll)).count
+  }
+
+  /** Rows and old keys into temporary tables, each row whole. */
+  async stage(chunk: ChangesChunk, folded: FoldedTable): Promise<void> {
+    const { sql, keyPlaces, allPlaces } = this
     const whole: number[] = []
     const partial: number[] = []
     const bases: number[] = []
@@ -62,17 +70,18 @@ export class TableWriter {
         bases.push(base)
       }
     }
-    let deleted = folded.truncated ? (await session.execute(sql.deleteAll)).count : 0
     if (folded.rows.length > 0) await this.empty('rows')
     if (partial.length > 0) await this.#complete(chunk, partial, bases)
     if (whole.length > 0) await this.copy(sql.copyRows, encodeCells(chunk, whole, allPlaces, COPY_BYTES))
     if (folded.deletes.length > 0) {
       await this.empty('gone')
       await this.copy(sql.copyGone, encodeCells(chunk, folded.deletes, keyPlaces, COPY_BYTES))
-      deleted += (await session.execute(sql.deleteGone)).count
     }
-    if (folded.rows.length === 0) return { ...NO_ROWS, deleted }
-    return { ...NO_ROWS, ...(await this.write(folded.rows.length)), deleted }
+  }
+
+  /** The rows whose old keys are staged. */
+  async deleteGone(): Promise<number> {
+    return (await this.session.execute(this.sql.deleteGone)).count
   }
 
   /** Every change a row of its own. */
@@ -110,10 +119,9 @@ export class TableWriter {
   async write(rows: number): Promise<{ inserted: number; updated: number }> {
     if (!this.#upserts) return this.#replace(rows)
     const { session, sql } = this
-    await session.query('SAVEPOINT before_rows')
     try {
-      const [row] = await session.query(sql.upsert)
-      await session.query('RELEASE SAVEPOINT before_rows')
+      // In one message: every answer that is waited for is a part of the latency.
+      const [row] = await session.query(`SAVEPOINT before_rows; ${sql.upsert}; RELEASE SAVEPOINT before_rows`)
       const inserted = Number(row?.['inserted'])
       return { inserted, updated: Number(row?.['touched']) - inserted }
     } catch (error) {
@@ -125,6 +133,12 @@ export class TableWriter {
   }
 
   async #replace(rows: number): Promise<{ inserted: number; updated: number }> {
+    if (this.#cascading !== null)
+      throw new LoadError(
+        'constraint-violated',
+        `Rows of table ${printTableName(this.changed.table.name)} can't be replaced: by foreign key "${this.#cascading}" what refers to them would be lost.`,
+        { where: this.session.what, hint: 'Make that constraint ON DELETE NO ACTION DEFERRABLE at the target, or drop it.' },
+      )
     const updated = (await this.session.execute(this.sql.deleteRows)).count
     await this.session.query(this.sql.insertRows)
     return { inserted: rows - updated, updated }
@@ -142,7 +156,7 @@ export class TableWriter {
     this.#dirty.add(kind)
   }
 
-  async copy(statement: string, chunks: readonly Uint8Array[]): Promise<void> {
+  async copy(statement: string, chunks: Iterable<Uint8Array>): Promise<void> {
     const copy = this.session.submit(new CopyIn(statement))
     try {
       for (const chunk of chunks) await copy.write(chunk)
