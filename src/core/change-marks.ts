@@ -9,6 +9,8 @@ export const ORDINAL = '_tidemark_ordinal'
 export const COMMITTED_AT = '_tidemark_committed_at'
 /** Names of columns whose values were not sent again: they are what they were. */
 export const LACKS = '_tidemark_unchanged'
+/** What an update replaced, as far as the log says it: a JSON object by column, whose values are texts. */
+export const OLD = '_tidemark_old'
 export const DELETED_AT = '_tidemark_deleted_at'
 
 const text = (name: string): Column => ({ name, type: { kind: 'text' }, native: 'text', nullable: true, backfill: null })
@@ -29,6 +31,7 @@ export const MARKS: Readonly<Record<ChangeWrite, readonly Column[]>> = {
     { name: ORDINAL, type: { kind: 'integer', bits: 64 }, native: 'bigint', nullable: true, backfill: null },
     instant(COMMITTED_AT),
     text(LACKS),
+    text(OLD),
   ],
   'soft-delete': [instant(DELETED_AT)],
 }

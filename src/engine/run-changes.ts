@@ -144,8 +144,9 @@ async function catchUp(
 }
 
 function commonValues(pipeline: CdcPipeline, given: readonly ValueFormat[], taken: readonly ValueFormat[]): ValueFormat {
-  // What is kept of a row is text.
-  const wanted = pipeline.maxQuarantined === null ? taken : taken.filter((one) => one === 'pg-text')
+  // What is kept of a row besides its own columns is text.
+  const keepsText = pipeline.maxQuarantined !== null || pipeline.write === 'append'
+  const wanted = keepsText ? taken.filter((one) => one === 'pg-text') : taken
   const format = wanted.find((one) => given.includes(one))
   if (format === undefined)
     throw new LoadError('no-common-format', `Source and target of pipeline ${pipeline.name} speak no common form of values.`)

@@ -2,7 +2,8 @@
 
 import type { ChangedTable } from '../contract/log.ts'
 import { OP_WORDS } from '../core/change-marks.ts'
-import { type ChangesChunk, DELETE, NONE, UNCHANGED } from '../core/changes-chunk.ts'
+import { type ChangesChunk, DELETE, NONE, UNCHANGED, UPDATE } from '../core/changes-chunk.ts'
+import { cellValue, valuesJson } from './kept-values.ts'
 
 const encoder = new TextEncoder()
 const NOTHING = new Uint8Array(0)
@@ -36,6 +37,7 @@ export function loggedChanges(chunk: ChangesChunk, table: number, { columns }: C
       encoder.encode(String(ordinal)),
       encoder.encode(committedAt),
       lacking(chunk, row, columns),
+      op === UPDATE ? replaced(chunk, chunk.old[change] as number, columns) : NOTHING,
     ])
   }
   return { rows, changes, extra: (row) => marks.get(row) ?? [] }
@@ -67,6 +69,17 @@ export function changePlaces({ transactions }: ChangesChunk): (change: number) =
 function lacking(chunk: ChangesChunk, row: number, columns: ChangedTable['columns']): Uint8Array {
   const names = columns.flatMap(({ target }, place) => (chunk.length[row + place] === UNCHANGED ? [target.name] : []))
   return names.length === 0 ? NOTHING : encoder.encode(names.join(', '))
+}
+
+function replaced(chunk: ChangesChunk, old: number, columns: ChangedTable['columns']): Uint8Array {
+  if (old === NONE) return NOTHING
+  const names = columns.map(({ target }) => target.name)
+  return encoder.encode(
+    valuesJson(
+      names,
+      names.map((_, place) => cellValue(chunk, old + place)),
+    ),
+  )
 }
 
 /** `2024-03-10 05:00:00.123456+00`. */

@@ -79,9 +79,11 @@ describe.each(TARGET_KINDS)('into %s', (target) => {
   test.concurrent('every change is kept, and deleted rows are marked', async () => {
     await using kept = await startFollowing(target, { write: 'append' })
     await using soft = await startFollowing(target, { write: 'soft-delete' })
+    await kept.source.run('ALTER TABLE b REPLICA IDENTITY FULL')
     for (const loading of [kept, soft]) {
       expect((await loading.run()).error).toBeNull()
       await loading.source.run('UPDATE a SET v = 9 WHERE id = 1; DELETE FROM a WHERE id = 2')
+      await loading.source.run("UPDATE a SET id = 300 WHERE id = 3; UPDATE b SET s = 'ü' WHERE id = 3")
       expect((await loading.run()).error).toBeNull()
     }
     const log = {
@@ -91,6 +93,16 @@ describe.each(TARGET_KINDS)('into %s', (target) => {
     await kept.source.run(`CREATE TABLE expected AS SELECT * FROM (VALUES (1, 9, 'update', 0, 's, z'), (2, NULL, 'delete', 1, NULL))
       AS e(id, v, _tidemark_op, _tidemark_ordinal, _tidemark_unchanged)`)
     expect(await kept.compare('expected', { ...log, targetTable: 'a' })).toMatchObject({ lost: [], surplus: [], rows: 2 })
+    // What was replaced, as far as the log says it: the key that was left, or the whole row.
+    await kept.source.run(`CREATE TABLE moved AS SELECT 300 AS id, '{"id":"3"}' AS _tidemark_old;
+      CREATE TABLE replaced AS SELECT 3 AS id, '{"id":"3","v":"-3","s":"short","z":null}' AS _tidemark_old`)
+    for (const [expected, from] of [
+      ['moved', 'a'],
+      ['replaced', 'b'],
+    ] as const) {
+      const old = { columns: ['id', '_tidemark_old'], where: '_tidemark_old IS NOT NULL', targetTable: from }
+      expect(await kept.compare(expected, old)).toMatchObject({ lost: [], surplus: [], rows: 1 })
+    }
     expect(await soft.compare('a', { columns: COLUMNS, where: 'id <> 2' })).toMatchObject({ lost: [], surplus: [] })
     await soft.source.run('CREATE TABLE marked AS SELECT 2 AS id, true AS deleted')
     await soft.source.run('ALTER TABLE marked ADD COLUMN _tidemark_deleted_at int DEFAULT 1')

@@ -144,7 +144,7 @@ test.concurrent.each(TARGET_KINDS)('so does a copy in pieces, of a table that is
 
 test.concurrent.each(TARGET_KINDS)('every change kept as a row, and deleted rows marked, into %s', async (target) => {
   const marks =
-    ', _tidemark_op text, _tidemark_position text, _tidemark_ordinal bigint, _tidemark_committed_at timestamptz, _tidemark_unchanged text)'
+    ', _tidemark_op text, _tidemark_position text, _tidemark_ordinal bigint, _tidemark_committed_at timestamptz, _tidemark_unchanged text, _tidemark_old text)'
   await using history = await startStrict(target, { write: 'append' }, `(id int, v int CHECK (v < 1000), s text, z text${marks}`)
   await using soft = await startStrict(target, { write: 'soft-delete' }, OWN.replace(/\)$/, ', _tidemark_deleted_at timestamptz)'))
   for (const loading of [history, soft]) {

@@ -2,7 +2,7 @@
 // picked out while they are staged.
 
 import type { ChangedTable } from '../../contract/log.ts'
-import { COMMITTED_AT, DELETED_AT, LACKS, MARKS, OP, ORDINAL, POSITION } from '../../core/change-marks.ts'
+import { COMMITTED_AT, DELETED_AT, LACKS, MARKS, OLD, OP, ORDINAL, POSITION } from '../../core/change-marks.ts'
 import { type ChangesChunk, NONE, UNCHANGED } from '../../core/changes-chunk.ts'
 import { LoadError } from '../../core/errors.ts'
 import type { FoldedTable } from '../../core/fold-changes.ts'
@@ -99,6 +99,7 @@ export class TableWriter {
       `CAST(s.${identifier(ORDINAL)} AS BIGINT)`,
       `CAST(s.${identifier(COMMITTED_AT)} AS TIMESTAMPTZ)`,
       `nullif(s.${identifier(LACKS)}, '')`,
+      `nullif(s.${identifier(OLD)}, '')`,
     ]
     const inserted = await this.#connection.run(
       `INSERT INTO ${tableIdentifier(this.changed.table.name)} (${all.map(identifier).join(', ')}) SELECT ${[...values, ...marked].join(', ')} FROM ${temporary(this.#rows)} AS s`,

@@ -4,7 +4,7 @@
 import type { LogBeginning, TableInPieces } from '../../contract/log.ts'
 import type { PieceReader } from '../../contract/partition-reader.ts'
 import type { ReadOptions } from '../../contract/read-options.ts'
-import { LACKS, OP, ORDINAL, POSITION, READ_WORD } from '../../core/change-marks.ts'
+import { LACKS, OLD, OP, ORDINAL, POSITION, READ_WORD } from '../../core/change-marks.ts'
 import type { Chunk } from '../../core/chunk.ts'
 import { invariant } from '../../core/invariant.ts'
 import type { Partition, SeenPartition } from '../../core/partition.ts'
@@ -57,7 +57,7 @@ export class PostgresBeginning implements LogBeginning {
     const at = this.#at.replace(/^\d+:/, '')
     const marks: Readonly<Record<string, string>> = { [OP]: literal(READ_WORD), [POSITION]: literal(at), [ORDINAL]: '0::bigint' }
     if (marks[name] !== undefined) return name === ORDINAL ? (marks[name] ?? '') : `${marks[name]}::text`
-    return name === LACKS ? 'NULL::text' : 'NULL::timestamptz'
+    return name === LACKS || name === OLD ? 'NULL::text' : 'NULL::timestamptz'
   }
 
   get #at(): string {
