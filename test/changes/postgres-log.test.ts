@@ -83,7 +83,7 @@ describe.each(TARGET_KINDS)('into %s', (target) => {
     for (const loading of [kept, soft]) {
       expect((await loading.run()).error).toBeNull()
       await loading.source.run('UPDATE a SET v = 9 WHERE id = 1; DELETE FROM a WHERE id = 2')
-      await loading.source.run("UPDATE a SET id = 300 WHERE id = 3; UPDATE b SET s = 'ü' WHERE id = 3")
+      if (loading === kept) await loading.source.run("UPDATE a SET id = 300 WHERE id = 3; UPDATE b SET s = 'ü' WHERE id = 3")
       expect((await loading.run()).error).toBeNull()
     }
     const log = {
