@@ -2,6 +2,7 @@
 // there; the state moves in a commit of its own when all are in, and only if it is still the one that the copy began with.
 
 import type { TableInPieces } from '../contract/log.ts'
+import type { Preparation } from '../contract/target.ts'
 import { LoadError } from '../core/errors.ts'
 import { addCounts, type Load, NO_ROWS } from '../core/load.ts'
 import type { SeenPartition } from '../core/partition.ts'
@@ -33,7 +34,8 @@ export async function copyInPieces(copy: PieceCopy, machinery: Machinery, progre
   const plan = planOf(copy)
   const target = partitionsOf(machinery.target, load.pipeline)
   emit({ kind: 'partitions-planned', pipeline: load.pipeline, plan })
-  const prepared = await target.prepare({
+  let prepared = from
+  const preparation: Preparation = {
     from,
     first: from,
     runId,
@@ -42,14 +44,17 @@ export async function copyInPieces(copy: PieceCopy, machinery: Machinery, progre
     wanted: plan.partitions.map(({ partition, estimatedRows }) => ({ partition, estimatedRows, seen: null })),
     empties: existing === null ? null : load.table.name,
     forget: true,
-  })
-  reach('ledger-prepared')
+  }
   const sum = { pieces: 0, read: 0, bytes: 0, rows: NO_ROWS }
   const end = await runWorkers({
     plan,
     table,
     target,
     machinery,
+    prepare: async () => {
+      prepared = await target.prepare(preparation)
+      reach('ledger-prepared')
+    },
     done: (_, { read, bytes, rows }) => {
       Object.assign(sum, { pieces: sum.pieces + 1, read: sum.read + read, bytes: sum.bytes + bytes, rows: addCounts(sum.rows, rows) })
     },

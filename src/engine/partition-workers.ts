@@ -29,6 +29,8 @@ export interface Work {
   readonly table: { openReader(): Promise<PieceReader> }
   readonly target: PartitionTarget
   readonly machinery: Machinery
+  /** Enters what there is to do; the connections of the workers are opened meanwhile. */
+  readonly prepare: () => Promise<void>
   readonly done: (claimed: Claimed, outcome: PartitionOutcome) => void
 }
 
@@ -41,12 +43,20 @@ const LOOK_AROUND_SECONDS = 0.5
 export async function runWorkers(work: Work): Promise<WorkersEnd> {
   const { plan, target, machinery } = work
   const crew = new Crew(work)
+  const hands = Array.from({ length: plan.workers }, () => new Hands(work))
+  for (const one of hands) one.prepare()
+  try {
+    await work.prepare()
+  } catch (error) {
+    await Promise.all(hands.map((one) => one.close()))
+    throw error
+  }
   const stopRenewing = (machinery.time ?? REAL_TIME).every(RENEW_SECONDS, () => {
     // One that fails is made up for by the next; a lease that is lost is found out at the commit.
     target.renew(plan.pipeline, machinery.runId).catch(() => {})
   })
   try {
-    await Promise.all(Array.from({ length: plan.workers }, () => crew.work()))
+    await Promise.all(hands.map((one) => crew.work(one)))
   } finally {
     stopRenewing()
   }
@@ -72,9 +82,7 @@ class Crew {
   }
 
   /** One worker, with connections of its own. */
-  async work(): Promise<void> {
-    const hands = new Hands(this.#work)
-    hands.prepare()
+  async work(hands: Hands): Promise<void> {
     try {
       while (this.fatal === null && !this.queue.isEmpty) {
         stopIfAsked(this.#work.machinery.signal)

@@ -1,6 +1,7 @@
 // One pipeline in partitions brought up to date: look, plan, prepare the ledger, load side by side, finish. After a failure of
 // the environment it looks again; what is committed stays committed.
 
+import type { Preparation } from '../contract/target.ts'
 import { LoadError } from '../core/errors.ts'
 import type { PartitionCounts, RunStatus } from '../core/event.ts'
 import { ORDINARY_RUN, type RunRequest } from '../core/head.ts'
@@ -76,7 +77,7 @@ async function attemptOnce(look: Look, machinery: Machinery, request: RunRequest
     const unfinished = (plan.makesTable || plan.refreshes) && seen.state !== null
     if (plan.loads.length === 0 && plan.changes.length === 0 && !unfinished) return []
     const work = { plan, target: partitionsOf(target, pipeline), machinery }
-    const state = await work.target.prepare({
+    const preparation: Preparation = {
       from: seen.state,
       first: { pipeline, position: first, epoch: 0n, fingerprint: plan.load.fingerprint, unswept: 0 },
       runId: machinery.runId,
@@ -85,10 +86,12 @@ async function attemptOnce(look: Look, machinery: Machinery, request: RunRequest
       wanted: entered(plan, looked).map((one) => ({ partition: one.partition, estimatedRows: one.estimatedRows, seen: one.seen })),
       empties: null,
       forget: plan.forget,
-    })
-    progress.epoch = Number(state.epoch)
-    reach('ledger-prepared')
-    const end = await runWorkers({ ...work, table, done: (_, outcome) => credit(progress, outcome) })
+    }
+    const prepare = async (): Promise<void> => {
+      progress.epoch = Number((await work.target.prepare(preparation)).epoch)
+      reach('ledger-prepared')
+    }
+    const end = await runWorkers({ ...work, table, prepare, done: (_, outcome) => credit(progress, outcome) })
     return await finish(plan, looked, end, machinery, progress)
   } finally {
     await table.close()
