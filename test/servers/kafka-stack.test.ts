@@ -1,0 +1,127 @@
+import { execFile } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { Consumer } from '@platformatic/kafka'
+import { expect, test, vi } from 'vitest'
+import { startKafka } from '../../src/testing/kafka-stack.ts'
+import { freshDatabase } from './fresh-database.ts'
+
+/** The values of the first messages of a topic, as soon as there are so many. */
+async function firstValues(brokers: readonly string[], topic: string, count: number): Promise<readonly string[]> {
+  const consumer = new Consumer({ clientId: 'test', groupId: 'test', bootstrapBrokers: [...brokers] })
+  try {
+    const md = (await consumer.metadata({ topics: [topic] })).topics.get(topic)
+    const partition = md?.partitions[0]
+    if (md === undefined || partition === undefined) throw new Error(`There is no topic ${topic}.`)
+    const values: string[] = []
+    for (let offset = 0n; values.length < count; ) {
+      const answer = await consumer.fetch({
+        node: partition.leader,
+        maxWaitTime: 200,
+        minBytes: 1,
+        maxBytes: 1 << 20,
+        isolationLevel: 1,
+        topics: [
+          {
+            topicId: md.id,
+            partitions: [
+              {
+                partition: 0,
+                currentLeaderEpoch: partition.leaderEpoch,
+                fetchOffset: offset,
+                lastFetchedEpoch: -1,
+                partitionMaxBytes: 1 << 20,
+              },
+            ],
+          },
+        ],
+      })
+      for (const { records, firstOffset, lastOffsetDelta } of answer.responses[0]?.partitions[0]?.records ?? []) {
+        values.push(...records.map(({ value }) => String(value)))
+        offset = firstOffset + BigInt(lastOffsetDelta) + 1n
+      }
+    }
+    return values
+  } finally {
+    await consumer.close(true)
+  }
+}
+
+test('a row reaches its topic by Debezium, and so does one after the broker was killed', async () => {
+  await using database = await freshDatabase()
+  await database.run("CREATE TABLE orders (id int PRIMARY KEY, note text); INSERT INTO orders VALUES (1, 'copied')")
+  await using kafka = await startKafka({ connect: true })
+  const { hostname, port, username, pathname } = new URL(database.url)
+  const registered = await fetch(`${kafka.connectUrl}/connectors/orders/config`, {
+    method: 'PUT',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({
+      'connector.class': 'io.debezium.connector.postgresql.PostgresConnector',
+      'plugin.name': 'pgoutput',
+      'database.hostname': hostname,
+      'database.port': port,
+      'database.user': username,
+      'database.dbname': decodeURIComponent(pathname.slice(1)),
+      'topic.prefix': 'cdc',
+      'slot.name': 'orders_slot',
+      'publication.autocreate.mode': 'filtered',
+      'table.include.list': 'public\\.orders',
+      'topic.creation.default.partitions': '1',
+      'topic.creation.default.replication.factor': '1',
+    }),
+  })
+  expect(registered.status).toBe(201)
+  const topic = 'cdc.public.orders'
+  await expect.poll(() => firstValues(kafka.brokers, topic, 1), { timeout: 60_000, interval: 300 }).toHaveLength(1)
+  await kafka.stopBroker('kill')
+  await database.run("INSERT INTO orders VALUES (2, 'streamed')")
+  await kafka.startBroker()
+  const rows = (await firstValues(kafka.brokers, topic, 2)).map((value) => JSON.parse(value))
+  expect(rows.map(({ op, after }) => [op, after])).toEqual([
+    ['r', { id: 1, note: 'copied' }],
+    ['c', { id: 2, note: 'streamed' }],
+  ])
+})
+
+test('Connect is killed and started, and nothing runs when it is disposed of', async () => {
+  const kafka = await startKafka({ connect: true })
+  const { connectUrl } = kafka
+  await kafka.stopConnect('kill')
+  await expect(fetch(connectUrl)).rejects.toThrow('fetch failed')
+  await kafka.startConnect()
+  expect((await fetch(connectUrl)).status).toBe(200)
+  await kafka[Symbol.asyncDispose]()
+  await expect(fetch(connectUrl)).rejects.toThrow('fetch failed')
+})
+
+test('the servers end with the process that started them, even when that is killed', async () => {
+  const module = new URL('../../src/testing/kafka-stack.ts', import.meta.url).href
+  const script = `const { startKafka } = await import('${module}')
+    const kafka = await startKafka()
+    console.log(kafka.folder)
+    setTimeout(() => process.kill(process.pid, 'SIGKILL'), 100)`
+  const folder = await new Promise<string>((resolve) => {
+    execFile(process.execPath, ['--input-type=module', '-e', script], (_error, stdout) => resolve(stdout.trim()))
+  })
+  expect(folder).toContain('tidemark-kafka-')
+  await expect.poll(() => existsSync(folder), { timeout: 10_000 }).toBe(false)
+  // A Java that lived on would have its folder in its arguments.
+  await expect.poll(() => running(folder), { timeout: 10_000 }).toEqual([])
+})
+
+test('a Kafka that is not installed is an error that says how to install it', async () => {
+  vi.stubEnv('XDG_CACHE_HOME', '/nowhere')
+  try {
+    await expect(startKafka()).rejects.toThrow(/No Kafka on this machine: there is no \/nowhere\/.*`npm run install-kafka`/)
+  } finally {
+    vi.unstubAllEnvs()
+  }
+})
+
+function running(folder: string): Promise<readonly string[]> {
+  return new Promise((resolve, reject) => {
+    execFile('ps', ['-A', '-o', 'args'], { maxBuffer: 1 << 24 }, (error, stdout) => {
+      if (error) reject(error)
+      else resolve(stdout.split('\n').filter((line) => line.includes(folder)))
+    })
+  })
+}
