@@ -27,7 +27,7 @@ const BANNED_WORDS: Record<string, { say: string; allowedIn?: readonly string[] 
   mirror: { say: 'pipeline' },
   shard: { say: 'partition' },
   disposition: { say: 'write strategy' },
-  batch: { say: 'chunk or slice' },
+  batch: { say: 'chunk or slice', allowedIn: ['src/connectors/kafka/'] },
   lsn: { say: 'position', allowedIn: ['src/connectors/postgres/', 'src/formats/'] },
 }
 
