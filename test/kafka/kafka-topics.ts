@@ -1,6 +1,7 @@
 // A Kafka with topics, for tests of what is read from it: made, filled and read in few words.
 
 import { Admin, type CompressionAlgorithmValue, Producer } from '@platformatic/kafka'
+import { expect } from 'vitest'
 import { KafkaClient, type KafkaTopic } from '../../src/connectors/kafka/client.ts'
 import type { KafkaRecord } from '../../src/connectors/kafka/record-batches.ts'
 import { type AssignedPartition, type ReaderOptions, TopicReader } from '../../src/connectors/kafka/topic-reader.ts'
@@ -38,6 +39,8 @@ export async function startTopics(options: KafkaOptions = {}): Promise<TopicsUnd
     async make(name, partitions = 1, configs = {}) {
       const settings = Object.entries(configs).map(([key, value]) => ({ name: key, value: String(value) }))
       await admin.createTopics({ topics: [name], partitions, replicas: 1, configs: settings })
+      // The producer sends all again where one of the partitions is not led yet, and what the others took is doubled.
+      await expect.poll(() => client.ranges([name]).then(({ size }) => size, String), { timeout: 10_000 }).toBe(1)
       const topic = (await client.topics([name])).get(name)
       if (topic === undefined) throw new Error(`No topic ${name}.`)
       return topic

@@ -103,14 +103,18 @@ test('every record of many partitions comes once, in the order of its partition'
   for (let at = 0; at < sent.length; at += 500) await topics.send('many', sent.slice(at, at + 500))
   const reader = new TopicReader(topics.client, all(topic), { maxBytes: 10_000, maxPartitionBytes: 2_000 })
   const found = new Map<number, (string | null)[]>()
+  const offsets = new Map<number, bigint[]>()
   for (let count = 0; count < 5000; ) {
     for (const { partition, records } of await reader.next(1000)) {
       found.set(partition, [...(found.get(partition) ?? []), ...values(records)])
+      offsets.set(partition, [...(offsets.get(partition) ?? []), ...records.map(({ offset }) => offset)])
       count += records.length
     }
   }
-  for (let partition = 0; partition < 5; partition++)
+  for (let partition = 0; partition < 5; partition++) {
+    expect(offsets.get(partition)).toEqual(Array.from({ length: 1000 }, (_, at) => BigInt(at)))
     expect(found.get(partition)).toEqual(sent.filter((one) => one.partition === partition).map(({ value }) => value))
+  }
 })
 
 test('a batch that is larger than what is asked for comes whole', async () => {

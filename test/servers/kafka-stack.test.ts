@@ -1,48 +1,25 @@
 import { execFile } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { Consumer } from '@platformatic/kafka'
 import { expect, test, vi } from 'vitest'
+import { KafkaClient } from '../../src/connectors/kafka/client.ts'
 import { startKafka } from '../../src/testing/kafka-stack.ts'
+import { all, read, values } from '../kafka/kafka-topics.ts'
 import { freshDatabase } from './fresh-database.ts'
 
 /** The values of the first messages of a topic, as soon as there are so many. */
-async function firstValues(brokers: readonly string[], topic: string, count: number): Promise<readonly string[]> {
-  const consumer = new Consumer({ clientId: 'test', groupId: 'test', bootstrapBrokers: [...brokers] })
+async function firstValues(brokers: readonly string[], topic: string, count: number): Promise<(string | null)[]> {
+  const client = await KafkaClient.open({ what: 'the test', brokers })
   try {
-    const md = (await consumer.metadata({ topics: [topic] })).topics.get(topic)
-    const partition = md?.partitions[0]
-    if (md === undefined || partition === undefined) throw new Error(`There is no topic ${topic}.`)
-    const values: string[] = []
-    for (let offset = 0n; values.length < count; ) {
-      const answer = await consumer.fetch({
-        node: partition.leader,
-        maxWaitTime: 200,
-        minBytes: 1,
-        maxBytes: 1 << 20,
-        isolationLevel: 1,
-        topics: [
-          {
-            topicId: md.id,
-            partitions: [
-              {
-                partition: 0,
-                currentLeaderEpoch: partition.leaderEpoch,
-                fetchOffset: offset,
-                lastFetchedEpoch: -1,
-                partitionMaxBytes: 1 << 20,
-              },
-            ],
-          },
-        ],
-      })
-      for (const { records, firstOffset, lastOffsetDelta } of answer.responses[0]?.partitions[0]?.records ?? []) {
-        values.push(...records.map(({ value }) => String(value)))
-        offset = firstOffset + BigInt(lastOffsetDelta) + 1n
-      }
-    }
-    return values
+    const topics = [...(await client.topics([topic])).values()]
+    return values(
+      await read(
+        client,
+        topics.flatMap((one) => all(one)),
+        count,
+      ),
+    )
   } finally {
-    await consumer.close(true)
+    await client.close()
   }
 }
 
@@ -71,11 +48,16 @@ test('a row reaches its topic by Debezium, and so does one after the broker was 
   })
   expect(registered.status).toBe(201)
   const topic = 'cdc.public.orders'
-  await expect.poll(() => firstValues(kafka.brokers, topic, 1), { timeout: 60_000, interval: 300 }).toHaveLength(1)
+  const first = () =>
+    firstValues(kafka.brokers, topic, 1).then(
+      ({ length }) => length,
+      ({ code }) => code,
+    )
+  await expect.poll(first, { timeout: 60_000, interval: 300 }).toBe(1)
   await kafka.stopBroker('kill')
   await database.run("INSERT INTO orders VALUES (2, 'streamed')")
   await kafka.startBroker()
-  const rows = (await firstValues(kafka.brokers, topic, 2)).map((value) => JSON.parse(value))
+  const rows = (await firstValues(kafka.brokers, topic, 2)).map((value) => JSON.parse(value ?? ''))
   expect(rows.map(({ op, after }) => [op, after])).toEqual([
     ['r', { id: 1, note: 'copied' }],
     ['c', { id: 2, note: 'streamed' }],

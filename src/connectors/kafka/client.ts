@@ -1,6 +1,7 @@
 // What is asked of a Kafka cluster: which topics there are, how far they go, and what stands in them. Nothing is written and no group is
 // joined. The library is loaded when the first client is made.
 
+import { isIP } from 'node:net'
 import type { ConnectionOptions as TlsOptions } from 'node:tls'
 import type { Consumer } from '@platformatic/kafka'
 import { LoadError } from '../../core/errors.ts'
@@ -61,7 +62,8 @@ export class KafkaClient {
     const how = {
       connectTimeout: CONNECT_MS,
       requestTimeout: REQUEST_MS,
-      ...(tls === undefined ? {} : { tls, tlsServerName: true }),
+      // A name for SNI is no address.
+      ...(tls === undefined ? {} : { tls, tlsServerName: !options.brokers.some(isAddress) }),
       ...(sasl === undefined ? {} : { sasl }),
     }
     this.what = options.what
@@ -182,6 +184,10 @@ export interface FetchHow {
   readonly waitMs: number
   readonly maxBytes: number
   readonly maxPartitionBytes: number
+}
+
+function isAddress(broker: string): boolean {
+  return isIP(broker.replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1')) !== 0
 }
 
 function missingTopic(what: string, names: readonly string[]): LoadError {

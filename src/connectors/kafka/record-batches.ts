@@ -48,27 +48,47 @@ const TRANSACTIONAL = 1 << 4
 const CONTROL = 1 << 5
 const ABORT = 0
 
-/** A last batch that the broker cut off is left for the next fetch. */
+/**
+ * A last batch that the broker cut off is left for the next fetch. So is one that can't be read behind others that can: what comes before
+ * it is handed out, and the next fetch begins with it and says what is wrong.
+ */
 export function decodeBatches(bytes: Buffer, options: BatchOptions): DecodedBatches {
   const records: KafkaRecord[] = []
   const aborted = new AbortedProducers(options.aborted)
   let next = options.from
   for (let at = 0; bytes.length - at >= PREFIX_BYTES; ) {
-    const size = PREFIX_BYTES + bytes.readInt32BE(at + 8)
-    const first = bytes.readBigInt64BE(at)
-    if (size < HEADER_BYTES) throw corrupt(options, first, 'has an impossible length')
-    if (size > options.maxBatchBytes) throw tooLarge(options, first, size)
-    if (bytes.length - at < size) break
-    const batch = openBatch(bytes.subarray(at, at + size), options)
-    aborted.reach(batch.first + BigInt(batch.lastDelta))
-    if ((batch.attributes & CONTROL) !== 0) {
-      if (marksAbort(batch, options)) aborted.end(batch.producerId)
-    } else if ((batch.attributes & TRANSACTIONAL) === 0 || !aborted.has(batch.producerId)) readRecords(batch, options, records)
-    const end = batch.first + BigInt(batch.lastDelta) + 1n
-    if (end > next) next = end
-    at += size
+    const whole = records.length
+    try {
+      const size = sizeOf(bytes, at, options)
+      if (bytes.length - at < size) break
+      const end = readBatch(bytes.subarray(at, at + size), options, aborted, records)
+      if (end > next) next = end
+      at += size
+    } catch (thrown) {
+      if (next === options.from) throw thrown
+      records.length = whole
+      break
+    }
   }
   return { records, next }
+}
+
+function sizeOf(bytes: Buffer, at: number, options: BatchOptions): number {
+  const size = PREFIX_BYTES + bytes.readInt32BE(at + 8)
+  if (size < HEADER_BYTES) throw corrupt(options, bytes.readBigInt64BE(at), 'has an impossible length')
+  if (size > options.maxBatchBytes) throw tooLarge(options, bytes.readBigInt64BE(at), size)
+  return size
+}
+
+/** Returns the offset behind it. */
+function readBatch(bytes: Buffer, options: BatchOptions, aborted: AbortedProducers, into: KafkaRecord[]): bigint {
+  const batch = openBatch(bytes, options)
+  const last = batch.first + BigInt(batch.lastDelta)
+  aborted.reach(last)
+  if ((batch.attributes & CONTROL) !== 0) {
+    if (marksAbort(batch, options)) aborted.end(batch.producerId)
+  } else if ((batch.attributes & TRANSACTIONAL) === 0 || !aborted.has(batch.producerId)) readRecords(batch, options, into)
+  return last + 1n
 }
 
 interface Batch {

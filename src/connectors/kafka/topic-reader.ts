@@ -101,9 +101,7 @@ export class TopicReader {
   }
 
   async #step(waitMs: number): Promise<readonly PartitionRecords[]> {
-    const failed = this.#failed
-    this.#failed = null
-    if (failed !== null) throw failed
+    this.#throwFailed()
     if (performance.now() - this.#lookedAt > LOOK_MS) await this.#look()
     const leaders = Map.groupBy(
       this.#following.filter((one) => !isRead(one)),
@@ -121,12 +119,18 @@ export class TopicReader {
         const records = await this.#take(partition)
         if (records !== null) found.push(records)
       } catch (thrown) {
-        // What the other partitions have is handed out before.
-        if (found.length === 0) throw thrown
         this.#failed ??= thrown
       }
     }
+    // What the other partitions have is handed out before.
+    if (found.length === 0) this.#throwFailed()
     return found
+  }
+
+  #throwFailed(): void {
+    const failed = this.#failed
+    this.#failed = null
+    if (failed !== null) throw failed
   }
 
   async #ask(node: number, members: readonly Following[]): Promise<Answer> {
