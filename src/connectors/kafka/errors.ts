@@ -66,13 +66,11 @@ export function isPassing(error: LoadError): boolean {
   return error.code === 'unreachable' || error.code === 'connection-lost'
 }
 
-export function isPassingName(name: string): boolean {
-  return PASSING.has(name)
-}
-
 function unreachable(all: readonly ClientError[], what: string, connected: boolean): LoadError {
-  const sockets = new Set(all.flatMap(({ code }) => (code !== undefined && /^E[A-Z_]+$/.test(code) ? [code] : [])))
-  const why = sockets.size === 0 ? '' : ` (${[...sockets].join(', ')})`
+  const names = new Set(
+    all.flatMap(({ code, apiId }) => (apiId !== undefined ? [apiId] : code !== undefined && /^E[A-Z_]+$/.test(code) ? [code] : [])),
+  )
+  const why = names.size === 0 ? '' : ` (${[...names].join(', ')})`
   return connected
     ? new LoadError('connection-lost', `The connection to ${what} broke${why}.`, { where: what })
     : new LoadError('unreachable', `Cannot reach any broker of ${what}${why}.`, {

@@ -2,10 +2,9 @@
 // answer of each waits: nothing piles up. Always: what is handed out is complete and committed, each record once; a broker that is away
 // is waited for, and a gap ends the reader.
 
-import { setTimeout as pause } from 'node:timers/promises'
 import { LoadError } from '../../core/errors.ts'
 import type { KafkaClient, KafkaTopic } from './client.ts'
-import { isPassing, isPassingName, kafkaError } from './errors.ts'
+import { isPassing, kafkaError } from './errors.ts'
 import { type FetchedPartition, fetchedPartitions } from './raw-fetch.ts'
 import { type BatchOptions, decodeBatches, type KafkaRecord } from './record-batches.ts'
 
@@ -47,32 +46,41 @@ const LONGEST_PAUSE_MS = 2_000
 interface Following extends AssignedPartition {
   next: bigint
   leader: number
+  /** Since when it can't be read; null: it can. */
+  awaySince: number | null
+  /** Not before. */
+  askAt: number
+  pauseMs: number
 }
 
 /** The answer of one broker, or why there is none. */
-type Answer = { readonly node: number } & ({ readonly partitions: readonly FetchedPartition[] } | { readonly error: LoadError })
+type Answer = { readonly node: number; readonly members: readonly Following[] } & (
+  | { readonly partitions: readonly FetchedPartition[] }
+  | { readonly error: LoadError }
+)
+
+/** What it needs of a client. */
+export type FetchingClient = Pick<KafkaClient, 'what' | 'library' | 'fetch' | 'findTopics' | 'ranges'>
 
 export class TopicReader {
-  readonly #client: KafkaClient
+  readonly #client: FetchingClient
   readonly #following: readonly Following[]
   readonly #options: typeof DEFAULTS
   readonly #asked = new Map<number, Promise<Answer>>()
-  #lookedAt = Number.NEGATIVE_INFINITY
-  #awaySince: number | null = null
-  #pauseMs = FIRST_PAUSE_MS
+  #lookAt = 0
   #ended: LoadError | null = null
   /** Of one partition, while others had records. */
-  #failed: unknown = null
+  #failed: LoadError | null = null
 
-  constructor(client: KafkaClient, assigned: readonly AssignedPartition[], options: ReaderOptions = {}) {
+  constructor(client: FetchingClient, assigned: readonly AssignedPartition[], options: ReaderOptions = {}) {
     this.#client = client
-    this.#following = assigned.map((one) => ({ ...one, next: one.from, leader: -1 }))
+    this.#following = assigned.map((one) => ({ ...one, next: one.from, leader: -1, awaySince: null, askAt: 0, pauseMs: FIRST_PAUSE_MS }))
     this.#options = { ...DEFAULTS, ...options }
   }
 
   /**
-   * What has come within the time, by partition; nothing where nothing has, or where all is read. Throws `missing-table`, `log-lost`,
-   * `log-unavailable`, `log-corrupted`, and `connection-lost` after the patience is over.
+   * What has come within the time, by partition; nothing where nothing has, or where all is read. Throws `log-lost`, `log-unavailable`,
+   * `log-corrupted`, and `unreachable` or `connection-lost` after the patience is over.
    */
   async next(waitMs: number): Promise<readonly PartitionRecords[]> {
     const until = performance.now() + waitMs
@@ -80,19 +88,11 @@ export class TopicReader {
       if (this.#ended !== null) throw this.#ended
       try {
         const found = await this.#step(Math.max(0, until - performance.now()))
-        this.#awaySince = null
-        this.#pauseMs = FIRST_PAUSE_MS
-        if (found.length > 0 || this.#isDone || performance.now() >= until) return found
+        if (found.length > 0 || this.#following.every(isRead) || performance.now() >= until) return found
       } catch (thrown) {
-        if (this.#ended !== null) throw this.#ended
-        await this.#backOff(kafkaError(thrown, this.#client.what))
-        if (performance.now() >= until) return []
+        this.#ended ??= kafkaError(thrown, this.#client.what)
       }
     }
-  }
-
-  get #isDone(): boolean {
-    return this.#following.every(isRead)
   }
 
   /** Everything is in the records handed out: nothing has to be told to the broker. */
@@ -102,57 +102,68 @@ export class TopicReader {
 
   async #step(waitMs: number): Promise<readonly PartitionRecords[]> {
     this.#throwFailed()
-    if (performance.now() - this.#lookedAt > LOOK_MS) await this.#look()
+    const unread = this.#following.filter((one) => !isRead(one))
+    if (performance.now() >= this.#lookAt) await this.#look().catch((thrown) => this.#putOff(unread, thrown))
+    const now = performance.now()
     const leaders = Map.groupBy(
-      this.#following.filter((one) => !isRead(one)),
+      unread.filter(({ askAt }) => askAt <= now),
       ({ leader }) => leader,
     )
     for (const [node, members] of leaders) if (!this.#asked.has(node)) this.#asked.set(node, this.#ask(node, members))
-    if (this.#asked.size === 0) return []
-    const answer = await within(waitMs, [...this.#asked.values()])
-    if (answer === null) return []
+    const soonest = Math.min(...unread.flatMap(({ askAt }) => (askAt > now ? [askAt - now] : [])))
+    const answer = unread.length === 0 ? null : await within(Math.min(waitMs, soonest), [...this.#asked.values()])
+    return answer === null ? [] : this.#takeAll(answer)
+  }
+
+  async #ask(node: number, members: readonly Following[]): Promise<Answer> {
+    const { what } = this.#client
+    const { maxBytes, maxPartitionBytes } = this.#options
+    if (node < 0) return { node, members, error: lost(what, 'A partition has no leader.') }
+    const from = members.map(({ topic, partition, next }) => ({ topicId: topic.id, partition, from: next }))
+    try {
+      const answer = await this.#client.fetch(node, from, { waitMs: FETCH_MS, maxBytes, maxPartitionBytes })
+      return { node, members, partitions: fetchedPartitions(answer) }
+    } catch (thrown) {
+      return { node, members, error: kafkaError(thrown, what) }
+    }
+  }
+
+  async #takeAll(answer: Answer): Promise<readonly PartitionRecords[]> {
     this.#asked.delete(answer.node)
-    if ('error' in answer) throw answer.error
+    if ('error' in answer) {
+      this.#putOff(answer.members, answer.error)
+      return []
+    }
     const found: PartitionRecords[] = []
-    for (const partition of answer.partitions) {
+    const away = new Set<Following>()
+    for (const fetched of answer.partitions) {
+      const one = answer.members.find(({ topic, partition }) => topic.id === fetched.topicId && partition === fetched.partition)
+      if (one === undefined) continue
       try {
-        const records = await this.#take(partition)
+        if (fetched.errorCode !== 0) throw await this.#refusal(one, fetched.errorCode)
+        const records = this.#take(one, fetched)
         if (records !== null) found.push(records)
       } catch (thrown) {
-        this.#failed ??= thrown
+        away.add(one)
+        try {
+          this.#putOff([one], thrown)
+        } catch (final) {
+          this.#failed ??= kafkaError(final, this.#client.what)
+        }
       }
     }
+    // A partition without news is not in the answer.
+    for (const one of answer.members) if (!away.has(one)) Object.assign(one, { awaySince: null, askAt: 0, pauseMs: FIRST_PAUSE_MS })
     // What the other partitions have is handed out before.
     if (found.length === 0) this.#throwFailed()
     return found
   }
 
   #throwFailed(): void {
-    const failed = this.#failed
-    this.#failed = null
-    if (failed !== null) throw failed
+    if (this.#failed !== null) throw this.#failed
   }
 
-  async #ask(node: number, members: readonly Following[]): Promise<Answer> {
-    const { maxBytes, maxPartitionBytes } = this.#options
-    const from = members.map(({ topic, partition, next }) => ({ topicId: topic.id, partition, from: next }))
-    try {
-      return {
-        node,
-        partitions: fetchedPartitions(await this.#client.fetch(node, from, { waitMs: FETCH_MS, maxBytes, maxPartitionBytes })),
-      }
-    } catch (thrown) {
-      return { node, error: kafkaError(thrown, this.#client.what) }
-    }
-  }
-
-  async #take(fetched: FetchedPartition): Promise<PartitionRecords | null> {
-    const one = this.#following.find(({ topic, partition }) => topic.id === fetched.topicId && partition === fetched.partition)
-    if (one === undefined) return null
-    if (fetched.errorCode !== 0) {
-      await this.#refuse(one, fetched.errorCode)
-      return null
-    }
+  #take(one: Following, fetched: FetchedPartition): PartitionRecords | null {
     const { records, next } = decodeBatches(fetched.bytes, this.#decoding(one, fetched))
     if (next === one.next) return null
     const { until } = one
@@ -176,38 +187,31 @@ export class TopicReader {
     }
   }
 
-  /** Throws what the broker's error means; returns where the same is to be asked of another broker. */
-  async #refuse(one: Following, errorCode: number): Promise<void> {
-    const { protocolErrorsCodesById } = this.#client.library
-    const name = String(protocolErrorsCodesById[errorCode as keyof typeof protocolErrorsCodesById] ?? errorCode)
-    this.#lookedAt = Number.NEGATIVE_INFINITY
-    if (name === 'OFFSET_OUT_OF_RANGE') await this.#refuseOffset(one)
-    else if (name === 'CORRUPT_MESSAGE')
-      throw new LoadError(
-        'log-corrupted',
-        `${describe(this.#client.what, one)}: the broker finds its own file damaged at offset ${one.next}.`,
-      )
-    // A topic that is gone, or another of its name: the look tells.
-    else if (name === 'UNKNOWN_TOPIC_ID' || name === 'UNKNOWN_TOPIC_OR_PARTITION') {
-      await this.#look()
-      throw lost(this.#client.what, 'The broker does not know its own topic yet.')
-    } else if (isPassingName(name)) throw lost(this.#client.what, `The broker says ${name}.`)
-    else throw kafkaError({ apiId: name }, this.#client.what)
+  /** What the broker's error means; that of a topic may be said better by a look at it. */
+  async #refusal(one: Following, errorCode: number): Promise<LoadError> {
+    const { what, library } = this.#client
+    const name: string = library.protocolErrorsCodesById[errorCode as keyof typeof library.protocolErrorsCodesById] ?? String(errorCode)
+    if (name === 'OFFSET_OUT_OF_RANGE') return this.#offsetRefusal(one)
+    if (name === 'CORRUPT_MESSAGE')
+      return new LoadError('log-corrupted', `${describe(what, one)}: the broker finds its own file damaged at offset ${one.next}.`)
+    if (name !== 'UNKNOWN_TOPIC_ID' && name !== 'UNKNOWN_TOPIC_OR_PARTITION') return kafkaError({ apiId: name }, what)
+    await this.#look()
+    return lost(what, `The broker does not know topic "${one.topic.name}" yet.`)
   }
 
-  async #refuseOffset(one: Following): Promise<void> {
+  async #offsetRefusal(one: Following): Promise<LoadError> {
     const range = (await this.#client.ranges([one.topic.name])).get(one.topic.name)
     const [begins, written] = [range?.begins[one.partition], range?.written[one.partition]]
     const place = describe(this.#client.what, one)
     if (begins !== undefined && one.next < begins)
-      throw new LoadError('log-lost', `${place} begins at offset ${begins}; what is needed begins at ${one.next}, and was removed.`, {
+      return new LoadError('log-lost', `${place} begins at offset ${begins}; what is needed begins at ${one.next}, and was removed.`, {
         hint: 'Nothing was skipped. Load again with `--full-refresh`, and raise `retention.ms` and `retention.bytes` of the topic.',
       })
     if (written !== undefined && one.next > written)
-      throw new LoadError('log-lost', `${place} ends at offset ${written}, before ${one.next} which was read already: records are gone.`, {
+      return new LoadError('log-lost', `${place} ends at offset ${written}, before ${one.next} which was read already: records are gone.`, {
         hint: 'Nothing was skipped. The topic lost its end, as after an unclean election of a leader. Load again with `--full-refresh`.',
       })
-    throw lost(this.#client.what, 'The broker was not yet as far as its topic.')
+    return lost(this.#client.what, `The broker was not yet as far as topic "${one.topic.name}".`)
   }
 
   /** Are the topics still those that the offsets belong to? And who leads their partitions? */
@@ -220,22 +224,22 @@ export class TopicReader {
       if (now.id !== one.topic.id) throw madeAgain(this.#client.what, one.topic.name)
       if (now.partitions !== one.topic.partitions) throw repartitioned(this.#client.what, one.topic, now)
       one.leader = now.leaders[one.partition] ?? -1
-      if (one.leader < 0) throw lost(this.#client.what, `${describe(this.#client.what, one)} has no leader.`)
     }
-    this.#lookedAt = performance.now()
+    this.#lookAt = performance.now() + LOOK_MS
   }
 
-  /** Waits before another try; throws where that would not help, or the patience is over. */
-  async #backOff(error: LoadError): Promise<void> {
-    this.#lookedAt = Number.NEGATIVE_INFINITY
+  /** They are asked again after a pause, and after another look; throws where that would not help, or the patience is over. */
+  #putOff(members: readonly Following[], thrown: unknown): void {
+    const error = kafkaError(thrown, this.#client.what)
+    if (!isPassing(error)) throw error
     const now = performance.now()
-    this.#awaySince ??= now
-    if (!isPassing(error) || now - this.#awaySince > this.#options.patienceMs) {
-      this.#ended = error
-      throw error
+    for (const one of members) {
+      one.awaySince ??= now
+      if (now - one.awaySince > this.#options.patienceMs) throw error
+      one.askAt = now + one.pauseMs
+      one.pauseMs = Math.min(one.pauseMs * 2, LONGEST_PAUSE_MS)
+      this.#lookAt = Math.min(this.#lookAt < now ? one.askAt : this.#lookAt, one.askAt)
     }
-    await pause(this.#pauseMs)
-    this.#pauseMs = Math.min(this.#pauseMs * 2, LONGEST_PAUSE_MS)
   }
 }
 
