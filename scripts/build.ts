@@ -18,7 +18,8 @@ try {
   process.exit(1)
 }
 
-// What every command needs is inside: one file instead of two hundred saves half of the start. DuckDB is a native library.
+// What every command needs is inside: one file instead of two hundred saves half of the start. DuckDB is a native library, and that of
+// Kafka reads files of its own.
 await build({
   absWorkingDir: root,
   entryPoints: { cli: 'src/cli/launcher.ts', command: 'src/cli/main.ts' },
@@ -28,7 +29,7 @@ await build({
   format: 'esm',
   target: 'node22.18',
   mainFields: ['module', 'main'],
-  external: ['@duckdb/*', 'pg-native'],
+  external: ['@duckdb/*', '@platformatic/kafka', 'pg-native'],
   // The packages inside are CommonJS and ask for Node's modules by `require`.
   banner: {
     js: "import { createRequire as makeRequire } from 'node:module'\nconst require = makeRequire(import.meta.url)",

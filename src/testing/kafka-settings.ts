@@ -11,7 +11,7 @@ export type Settings = Readonly<Record<string, string | number | boolean>>
 
 export function printSettings(settings: Settings): string {
   return Object.entries(settings)
-    .map(([name, value]) => `${name}=${value}\n`)
+    .map(([name, value]) => `${name}=${String(value).replaceAll('\n', '\\n')}\n`)
     .join('')
 }
 

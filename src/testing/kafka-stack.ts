@@ -15,7 +15,7 @@ import { brokerSettings, connectSettings, loggingSettings, metaProperties, print
 export interface KafkaOptions {
   /** Starts Kafka Connect too; `exactly-once` lets its connectors write in transactions. */
   readonly connect?: boolean | 'exactly-once'
-  /** Of the broker, before the harness's own. */
+  /** Of the broker, in place of the harness's own. */
   readonly settings?: Settings
 }
 
@@ -95,7 +95,7 @@ class Stack implements KafkaStack {
   async moveBroker(): Promise<void> {
     this.#brokerPort = await freePort()
     const ports = { broker: this.#brokerPort, controller: await freePort() }
-    this.#broker.configure({ ...this.#options.settings, ...brokerSettings(join(this.folder, 'data'), ports) })
+    this.#broker.configure({ ...brokerSettings(join(this.folder, 'data'), ports), ...this.#options.settings })
     await this.startBroker()
   }
 

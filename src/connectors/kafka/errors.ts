@@ -23,6 +23,8 @@ const BY_NAME: Readonly<Record<string, ErrorCode>> = {
   UNSUPPORTED_VERSION: 'unsupported-server',
 }
 
+const GRANTS = 'Allow the user to Describe and Read the topics of the pipeline; no group is needed.'
+
 /** Any of these says that leaders have moved, or that a broker is only just there: looking again helps. */
 const PASSING = new Set([
   'LEADER_NOT_AVAILABLE',
@@ -47,7 +49,9 @@ export function kafkaError(thrown: unknown, what: string, connected = true): Loa
   const all = [...flatten(thrown)]
   const told = all.find(({ apiId }) => apiId !== undefined && BY_NAME[apiId] !== undefined)?.apiId
   const at = { where: what }
-  if (told !== undefined) return new LoadError(BY_NAME[told] ?? 'source-failed', `${what}: the broker says ${told}.`, at)
+  const code = told === undefined ? undefined : BY_NAME[told]
+  if (code !== undefined)
+    return new LoadError(code, `${what}: the broker says ${told}.`, code === 'missing-privilege' ? { ...at, hint: GRANTS } : at)
   if (all.some(({ code }) => code === 'PLT_KFK_AUTHENTICATION'))
     return new LoadError('authentication-failed', `Cannot log in to ${what}.`, at)
   if (all.some(isOfTls)) return new LoadError('tls-failed', `TLS with ${what} failed.`, at)
@@ -75,7 +79,7 @@ function unreachable(all: readonly ClientError[], what: string, connected: boole
     ? new LoadError('connection-lost', `The connection to ${what} broke${why}.`, { where: what })
     : new LoadError('unreachable', `Cannot reach any broker of ${what}${why}.`, {
         where: what,
-        hint: 'Check `brokers`, and that each broker advertises an address that can be reached from here (`advertised.listeners`).',
+        hint: 'Check `brokers`, that each of them advertises an address that can be reached from here (`advertised.listeners`), and whether they want `sasl`.',
       })
 }
 
