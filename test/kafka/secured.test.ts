@@ -1,6 +1,6 @@
 import { AclOperations, AclPermissionTypes, Admin, ResourcePatternTypes, ResourceTypes } from '@platformatic/kafka'
 import { expect, test } from 'vitest'
-import { KafkaClient, type KafkaOptions } from '../../src/connectors/kafka/client.ts'
+import { type ClientOptions, KafkaClient } from '../../src/connectors/kafka/client.ts'
 import { TopicReader } from '../../src/connectors/kafka/topic-reader.ts'
 import { startKafka } from '../../src/testing/kafka-stack.ts'
 import { tlsMaterial } from '../servers/tls-material.ts'
@@ -10,7 +10,7 @@ const PLAIN = 'org.apache.kafka.common.security.plain.PlainLoginModule required'
 const USERS = 'username="admin" password="admin-secret" user_admin="admin-secret" user_reader="reader-secret"'
 
 /** What is asked for first, with these options. */
-async function ask(options: Omit<KafkaOptions, 'what'>): Promise<string> {
+async function ask(options: Omit<ClientOptions, 'what'>): Promise<string> {
   const client = await KafkaClient.open({ what: 'source shop', ...options })
   try {
     return await client.clusterId()

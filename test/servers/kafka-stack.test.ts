@@ -71,8 +71,13 @@ test('Connect is killed and started, and nothing runs when it is disposed of', a
   await expect(fetch(connectUrl)).rejects.toThrow('fetch failed')
   await kafka.startConnect()
   expect((await fetch(connectUrl)).status).toBe(200)
-  await kafka[Symbol.asyncDispose]()
+  await kafka.stopConnect()
   await expect(fetch(connectUrl)).rejects.toThrow('fetch failed')
+  expect(kafka.log('connect')).toContain('Kafka Connect stopped')
+  await kafka.stopBroker()
+  expect(kafka.log('broker')).toContain('shut down completed')
+  await kafka[Symbol.asyncDispose]()
+  expect(existsSync(kafka.folder)).toBe(false)
 })
 
 test('the servers end with the process that started them, even when that is killed', async () => {

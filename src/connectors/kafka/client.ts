@@ -8,7 +8,7 @@ import { LoadError } from '../../core/errors.ts'
 import { kafkaError } from './errors.ts'
 import { type KafkaLibrary, rawFetchPool } from './raw-fetch.ts'
 
-export interface KafkaOptions {
+export interface ClientOptions {
   /** For messages: `source shop`. */
   readonly what: string
   /** host:port */
@@ -57,7 +57,7 @@ export class KafkaClient {
   readonly #consumer: Consumer
   readonly #pool: ReturnType<typeof rawFetchPool>
 
-  private constructor(library: KafkaLibrary, options: KafkaOptions) {
+  private constructor(library: KafkaLibrary, options: ClientOptions) {
     const { tls, sasl } = options
     const how = {
       connectTimeout: CONNECT_MS,
@@ -81,7 +81,7 @@ export class KafkaClient {
   }
 
   /** Connects when something is asked. */
-  static async open(options: KafkaOptions): Promise<KafkaClient> {
+  static async open(options: ClientOptions): Promise<KafkaClient> {
     return new KafkaClient(await import('@platformatic/kafka'), options)
   }
 
