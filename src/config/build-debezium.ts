@@ -1,5 +1,6 @@
 import type * as z from 'zod/mini'
 import type { CdcPipeline, DebeziumConnector } from '../core/pipeline.ts'
+import { isProviderReference } from '../core/secret-property.ts'
 import { parseTableName } from '../core/table.ts'
 import { topicOf } from '../core/topic.ts'
 import { buildChanges, checkQuarantine } from './build-cdc.ts'
@@ -75,7 +76,7 @@ function checkConnector(connector: Fields, context: RuleContext): void {
       report(at('from'), unknownWord('connection', context.locate(at('from')), from, context.connectionNames, context.origin))
     else if (type !== 'postgres') report(at('from'), `is a ${type} connection; the connector reads the log of a postgres one`)
   }
-  if (typeof password === 'string' && !/^\$\{[A-Za-z0-9_-]+:.+\}$/.test(password))
+  if (typeof password === 'string' && !isProviderReference(password))
     report(at('password'), 'is no reference to a config provider of Kafka Connect, such as $${file:/opt/secrets.properties:password}')
   if (password !== undefined && from === undefined) report(at('password'), 'needs from', 'key')
   if (typeof heartbeat === 'string' && parseTableName(heartbeat)?.schema === null)

@@ -2,7 +2,7 @@
 
 import * as z from 'zod/mini'
 import type { Pipeline } from '../core/pipeline.ts'
-import { isSecretProperty } from '../core/secret-property.ts'
+import { isProviderReference, isSecretProperty } from '../core/secret-property.ts'
 import { buildCdc, checkCdcRules } from './build-cdc.ts'
 import { buildDebezium, checkDebeziumRules } from './build-debezium.ts'
 import { buildPartition } from './build-partition.ts'
@@ -172,9 +172,9 @@ function checkChanges(name: string, merged: Fields, check: Check, context: RuleC
   }
   const parsed = validate(debeziumSchema, merged, check, context.locate)
   checkDebeziumRules(merged, context)
-  const properties = ['source', 'connector', 'properties']
-  for (const property of Object.keys(asMap(asMap(source['connector'])['properties'])).filter(isSecretProperty)) {
-    const path = context.locate([...properties, property])
+  for (const [property, value] of Object.entries(asMap(asMap(source['connector'])['properties']))) {
+    if (!isSecretProperty(property) || isProviderReference(String(value))) continue
+    const path = context.locate(['source', 'connector', 'properties', property])
     if (withoutReferences(check.origin.written(path) ?? '') !== '') check.literalSecrets.push(check.origin.place(path, 'value'))
   }
   return parsed === null || problems.count > before ? null : buildDebezium(name, parsed)

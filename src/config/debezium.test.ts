@@ -34,7 +34,7 @@ test('everything that is written, and the defaults', () => {
   const all = {
     ...connector,
     publication: 'orders_pub',
-    password: '${vault:secrets:password}',
+    password: '$${file:/opt/secrets.properties:password}',
     heartbeat_table: 'public.heartbeat',
     properties: { 'max.batch.size': 4096, 'read.only': true, 'database.hostname': 'inside' },
   }
@@ -53,7 +53,7 @@ test('everything that is written, and the defaults', () => {
           connector: {
             name: 'orders-connector',
             from: 'shop',
-            password: '${vault:secrets:password}',
+            password: '${file:/opt/secrets.properties:password}',
             heartbeatTable: { schema: 'public', name: 'heartbeat' },
             properties: { 'max.batch.size': '4096', 'read.only': 'true', 'database.hostname': 'inside' },
           },
@@ -141,6 +141,7 @@ test.each([
   [{ ...kafka, brokers: ['localhost'] }, 'connections.k.brokers[0]: "localhost" is no broker; write it as host:port'],
   [{ ...kafka, brokers: ['localhost:70000'] }, 'connections.k.brokers[0]: "localhost:70000" is no broker; write it as host:port'],
   [{ ...kafka, connect: `me:${SECRET}@connect` }, 'connections.k.connect: is not a URL like http://connect:8083'],
+  [{ ...kafka, connect: `http://me:%zz${SECRET}@connect` }, 'connections.k.connect: is not a URL like http://connect:8083'],
   [{ ...kafka, connect: `http://connect:8083/?password=${SECRET}` }, 'connections.k.connect: is not a URL like http://connect:8083'],
   [
     { ...kafka, sasl: { mechanism: 'GSSAPI', username: 'u', password: '${env:SASL}' } },
@@ -157,7 +158,13 @@ test('secrets that stand in the project itself are found', () => {
   const literal = {
     kafka: { ...kafka, connect: `http://me:${SECRET}@connect:8083`, sasl: { mechanism: 'PLAIN', username: 'u', password: SECRET } },
   }
-  const properties = { 'signal.consumer.sasl.password': SECRET, 'max.batch.size': 1, 'database.password': '${env:SASL}' }
+  const properties = {
+    'signal.consumer.sasl.password': SECRET,
+    'max.batch.size': 1,
+    'database.password': '${env:SASL}',
+    'a.password': '$${file:/s:p}',
+    'b.password': '${vault:a:b}',
+  }
   const found = load({ p: { ...pipeline, source: { ...source, connector: { ...connector, properties } } } }, literal).literalSecrets
   expect(found).toEqual([
     expect.stringContaining('connections.kafka.connect'),

@@ -64,7 +64,8 @@ function isBroker(value: string): boolean {
 function isConnectUrl(value: string): boolean {
   if (!/^https?:\/\//.test(value)) return false
   try {
-    const { search, hash } = new URL(value)
+    const { search, hash, username, password } = new URL(value)
+    decodeURIComponent(username + password)
     return search === '' && hash === ''
   } catch {
     return false

@@ -5,3 +5,8 @@ const SECRET = /pass|secret|token|credential|jaas|private|\bkey$|(^|\.)auth\b|us
 export function isSecretProperty(name: string): boolean {
   return SECRET.test(name)
 }
+
+/** A reference to a config provider of Kafka Connect's, which stands for a secret and is none. */
+export function isProviderReference(value: string): boolean {
+  return /^\$\{[^{}]+:[^{}]+\}$/.test(value)
+}

@@ -3,10 +3,11 @@
 import type { FeedStatus } from '../../contract/change-feed.ts'
 import type { Finding } from '../../contract/finding.ts'
 import type { CdcPipeline } from '../../core/pipeline.ts'
+import { isProviderReference } from '../../core/secret-property.ts'
 import { printTableName, type TableName } from '../../core/table.ts'
 import { PLUGIN } from './connector-config.ts'
 import { failureOf } from './connector-state.ts'
-import { type ConnectorConfig, isReference, shownValue } from './hide-secrets.ts'
+import { type ConnectorConfig, shownValue } from './hide-secrets.ts'
 import { PROPERTY_RULES, type PropertyRule } from './unsafe-properties.ts'
 
 /** Everything to know, errors first where rows do not arrive at all. */
@@ -105,7 +106,7 @@ function isIncluded({ schema, name }: TableName, config: ConnectorConfig): boole
   const whole = `${schema ?? 'public'}.${name}`
   const names = (property: string, text: string, unsure: boolean): boolean => {
     const list = config[property] ?? ''
-    if (list === '' || isReference(list)) return unsure
+    if (list === '' || isProviderReference(list)) return unsure
     return list.split(/(?<!\\),/).some((pattern) => patternOf(pattern.trim())?.test(text) ?? unsure)
   }
   const isIn = names('schema.include.list', schema ?? 'public', true) && names('table.include.list', whole, true)
@@ -135,7 +136,7 @@ function converters(config: ConnectorConfig, connector: string): readonly Findin
 
 function passwordInClear(config: ConnectorConfig, connector: string): readonly Finding[] {
   const password = config['database.password'] ?? ''
-  if (password === '' || isReference(password)) return []
+  if (password === '' || isProviderReference(password)) return []
   return [
     finding(
       'warning',

@@ -25,3 +25,9 @@ test('other values are, in one line, and so is a reference to a config provider'
 test('of two secrets one of which is a part of the other nothing is left', () => {
   expect(withoutSecrets('is kestrel-7', [{ 'a.password': 'kestrel' }, { 'b.password': 'kestrel-7' }])).toBe('is ********')
 })
+
+test('of a long text begin and end are left, in one line of at most 500', () => {
+  const text = withoutSecrets(`begin\n${'x'.repeat(2000)}\tthe reason`, [])
+  expect(text).toMatch(/^begin x+ … x+ the reason$/)
+  expect(text.length).toBe(500)
+})

@@ -1,19 +1,14 @@
 // What Kafka Connect says about a connector may quote its configuration, and Connect shows a password in clear to everybody who asks.
 
-import { isSecretProperty } from '../../core/secret-property.ts'
+import { isProviderReference, isSecretProperty } from '../../core/secret-property.ts'
 
 export type ConnectorConfig = Readonly<Record<string, string>>
 
 const STARS = '********'
 
-/** A reference to a config provider of Connect's: no secret. */
-export function isReference(value: string): boolean {
-  return /^\$\{[^{}]+\}$/.test(value)
-}
-
 /** As it may be shown. `secret`: properties that Connect says are secret. */
 export function shownValue(property: string, value: string, secret: ReadonlySet<string> = new Set()): string {
-  if (isReference(value)) return value
+  if (isProviderReference(value)) return value
   if (secret.has(property) || isSecretProperty(property) || /:\/\/[^/@\s]*:[^/@\s]*@/.test(value)) return STARS
   return printable(value)
 }
@@ -31,7 +26,8 @@ export function withoutSecrets(text: string, configs: readonly ConnectorConfig[]
 
 const LONGEST = 500
 
+/** Of a long text the middle is left out: what is wrong is mostly said at its end. */
 function printable(text: string): string {
   const line = text.replaceAll(/[\p{Cc}\u2028\u2029]+/gu, ' ').trim()
-  return line.length > LONGEST ? `${line.slice(0, LONGEST - 1)}…` : line
+  return line.length > LONGEST ? `${line.slice(0, LONGEST / 2 - 2)} … ${line.slice(1 - LONGEST / 2)}` : line
 }
