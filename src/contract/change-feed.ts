@@ -7,9 +7,9 @@ import type { LogStatus } from './log.ts'
 
 export interface ChangeFeed {
   /** What registering would change; the service has checked it. Throws `connector-refused`, `missing-plugin`, `bad-usage`. */
-  preview(pipeline: CdcPipeline, from: ServerAddress): Promise<FeedPreview>
+  preview(pipeline: CdcPipeline): Promise<FeedPreview>
   /** Sets it up, or changes it, and returns when all of it runs. Throws `connector-failed` with the cause. */
-  register(pipeline: CdcPipeline, from: ServerAddress): Promise<FeedStatus>
+  register(pipeline: CdcPipeline): Promise<FeedStatus>
   status(pipeline: CdcPipeline): Promise<FeedStatus>
   /** Each returns when it is so. */
   pause(pipeline: CdcPipeline): Promise<FeedStatus>

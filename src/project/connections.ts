@@ -39,14 +39,14 @@ export class Connections {
   }
 
   /** What fills the topics of this connection. It holds nothing open. */
-  async feed(name: string): Promise<ChangeFeed> {
+  async feed(name: string, from: string | null): Promise<ChangeFeed> {
     const { connector, config, at } = await this.#connector(name)
     if (connector.feed === undefined)
       throw new LoadError('bad-usage', `${at}: a ${connector.name} connection has no connectors.`, { where: at })
-    return connector.feed(config, name)
+    return connector.feed(config, name, from === null ? null : await this.#address(from))
   }
 
-  async address(name: string): Promise<ServerAddress> {
+  async #address(name: string): Promise<ServerAddress> {
     const { connector, config, at } = await this.#connector(name)
     if (connector.address === undefined)
       throw new LoadError('bad-project', `${at}: a ${connector.name} connection is no server that a connector could read.`, { where: at })

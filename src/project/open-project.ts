@@ -292,7 +292,11 @@ export class OpenProject {
     const { kafka } = pipeline.pattern === 'cdc' ? pipeline.source : { kafka: null }
     if (pipeline.pattern !== 'cdc' || kafka === null)
       throw new LoadError('bad-usage', `Pipeline ${name} reads no topics: it has no connector.`)
-    return new PipelineConnector(pipeline, await this.#connections.feed(pipeline.source.connection), this.#connections)
+    return new PipelineConnector(
+      pipeline,
+      await this.#connections.feed(pipeline.source.connection, kafka.connector?.from ?? null),
+      this.#connections,
+    )
   }
 
   /** Changes that the target refused, in the order of their commits at the source. */

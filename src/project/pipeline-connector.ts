@@ -1,6 +1,6 @@
 // The connector that fills the topics of one pipeline: set up, looked at and stopped from here.
 
-import type { ChangeFeed, FeedPreview, FeedRemoved, FeedSlot, FeedStatus, ServerAddress } from '../contract/change-feed.ts'
+import type { ChangeFeed, FeedPreview, FeedRemoved, FeedSlot, FeedStatus } from '../contract/change-feed.ts'
 import type { Finding } from '../contract/finding.ts'
 import { LoadError } from '../core/errors.ts'
 import type { CdcPipeline } from '../core/pipeline.ts'
@@ -19,12 +19,12 @@ export class PipelineConnector {
 
   /** What `register` would change; Kafka Connect has checked it. Throws `connector-refused`, `missing-plugin`. */
   async preview(): Promise<FeedPreview> {
-    return this.#feed.preview(this.#pipeline, await this.#address())
+    return this.#feed.preview(this.#pipeline)
   }
 
   /** Makes it what the pipeline says, and returns when it and all its tasks run. Throws `connector-failed` with the cause. */
   async register(): Promise<FeedStatus> {
-    return this.#feed.register(this.#pipeline, await this.#address())
+    return this.#feed.register(this.#pipeline)
   }
 
   async status(): Promise<FeedStatus> {
@@ -55,21 +55,9 @@ export class PipelineConnector {
     return [...findings, ...(await this.#feed.check(this.#pipeline, slot))]
   }
 
-  async #address(): Promise<ServerAddress> {
-    const from = this.#from()
-    if (from !== null) return this.#connections.address(from)
-    throw new LoadError('bad-usage', `Pipeline ${this.#pipeline.name} does not say whose log its connector reads.`, {
-      hint: 'Name the connection of the database with `connector: { from: … }`.',
-    })
-  }
-
-  #from(): string | null {
-    return this.#pipeline.source.kafka?.connector?.from ?? null
-  }
-
   /** A database that can't be asked is a finding too. */
   async #slot(): Promise<readonly [slot: FeedSlot | null, findings: readonly Finding[]]> {
-    const from = this.#from()
+    const from = this.#pipeline.source.kafka?.connector?.from ?? null
     if (from === null) return [null, []]
     try {
       const source = await this.#connections.source(from)

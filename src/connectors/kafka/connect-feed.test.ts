@@ -42,8 +42,8 @@ afterEach(async () => connect[Symbol.asyncDispose]())
 
 const PACE = { lookMs: 10, staysMs: 150, patienceMs: 1_500 }
 
-function feed(url = connect.url, timeoutMs = 2_000): ConnectFeed {
-  return new ConnectFeed(new ConnectApi({ url, what: 'connection kafka', timeoutMs, patienceMs: 1_000 }), PACE)
+function feed(from: ServerAddress | null = FROM, url = connect.url, timeoutMs = 2_000): ConnectFeed {
+  return new ConnectFeed(new ConnectApi({ url, what: 'connection kafka', timeoutMs, patienceMs: 1_000 }), from, PACE)
 }
 
 async function failure(what: Promise<unknown>): Promise<LoadError> {
@@ -58,26 +58,23 @@ async function failure(what: Promise<unknown>): Promise<LoadError> {
 
 describe('register', () => {
   test('a new connector runs in the end, and again with nothing to change', async () => {
-    const { exists, changes } = await feed().preview(pipeline(), FROM)
+    const { exists, changes } = await feed().preview(pipeline())
     expect(exists).toBe(false)
     expect(changes).toContainEqual({ property: 'database.password', was: null, becomes: '********' })
     expect(changes).toContainEqual({ property: 'plugin.name', was: null, becomes: 'pgoutput' })
     expect(connect.connectors.size).toBe(0)
-    const status = await feed().register(pipeline(), FROM)
+    const status = await feed().register(pipeline())
     expect(status).toMatchObject({ connector: NAME, state: 'RUNNING', tasks: [{ id: 0, state: 'RUNNING', cause: null }], stored: null })
     expect(connect.connectors.get(NAME)?.config['database.password']).toBe(PASSWORD)
-    expect(await feed().preview(pipeline(), FROM)).toMatchObject({ exists: true, changes: [] })
+    expect(await feed().preview(pipeline())).toMatchObject({ exists: true, changes: [] })
     const puts = (): number => connect.requests.filter((one) => one === `PUT /connectors/${NAME}/config`).length
-    await feed().register(pipeline(), FROM)
+    await feed().register(pipeline())
     expect(puts()).toBe(1)
   })
 
   test('what differs is shown by property, also what goes; secrets are stars', async () => {
-    await feed().register(pipeline({ properties: { 'poll.interval.ms': '100' } }), FROM)
-    const { changes } = await feed().preview(pipeline({ properties: { 'decimal.handling.mode': 'double' } }), {
-      ...FROM,
-      password: 'other',
-    })
+    await feed().register(pipeline({ properties: { 'poll.interval.ms': '100' } }))
+    const { changes } = await feed({ ...FROM, password: 'other' }).preview(pipeline({ properties: { 'decimal.handling.mode': 'double' } }))
     expect(changes).toEqual([
       { property: 'database.password', was: '********', becomes: '********' },
       { property: 'decimal.handling.mode', was: 'string', becomes: 'double' },
@@ -87,29 +84,29 @@ describe('register', () => {
 
   test('a config provider is named in place of the password, and may be seen', async () => {
     const reference = '${file:/opt/secrets.properties:password}'
-    const { changes } = await feed().preview(pipeline({ password: reference }), FROM)
+    const { changes } = await feed().preview(pipeline({ password: reference }))
     expect(changes).toContainEqual({ property: 'database.password', was: null, becomes: reference })
     expect(JSON.stringify(changes)).not.toContain('kestrel')
   })
 
   test.each(['stop', 'pause'])('one that rests after %s goes on', async (order) => {
-    await feed().register(pipeline(), FROM)
+    await feed().register(pipeline())
     await fetch(`${connect.url}/connectors/${NAME}/${order}`, { method: 'PUT' })
     await new Promise((resolve) => setTimeout(resolve, 60))
     expect(connect.connectors.get(NAME)?.state).not.toBe('RUNNING')
-    expect(await feed().register(pipeline({ properties: { 'poll.interval.ms': '100' } }), FROM)).toMatchObject({ state: 'RUNNING' })
+    expect(await feed().register(pipeline({ properties: { 'poll.interval.ms': '100' } }))).toMatchObject({ state: 'RUNNING' })
   })
 
   test('a task that failed is started again although nothing changes', async () => {
     connect.failsWith = () => TRACE
-    await failure(feed().register(pipeline(), FROM))
+    await failure(feed().register(pipeline()))
     connect.failsWith = () => null
-    expect(await feed().register(pipeline(), FROM)).toMatchObject({ state: 'RUNNING' })
+    expect(await feed().register(pipeline())).toMatchObject({ state: 'RUNNING' })
   })
 
   test('names that validation does not know are told', async () => {
     const properties = { 'misspelt.name': '1', 'topic.creation.default.cleanup.policy': 'compact' }
-    expect((await feed().preview(pipeline({ properties }), FROM)).unknown).toEqual(['misspelt.name'])
+    expect((await feed().preview(pipeline({ properties }))).unknown).toEqual(['misspelt.name'])
   })
 })
 
@@ -126,14 +123,14 @@ describe('what goes wrong', () => {
   test('nobody is there', async () => {
     const { url } = connect
     await connect[Symbol.asyncDispose]()
-    const error = await failure(feed(url.replace('//', '//someone:kestrel@')).status(pipeline()))
+    const error = await failure(feed(FROM, url.replace('//', '//someone:kestrel@')).status(pipeline()))
     expect(error).toMatchObject({ code: 'unreachable', where: 'connection kafka' })
     expect(error.message).toBe(`Kafka Connect at ${url} can't be reached: ECONNREFUSED.`)
   })
 
   test('nothing is answered', async () => {
     connect.silent = true
-    const error = await failure(feed(connect.url, 200).status(pipeline()))
+    const error = await failure(feed(FROM, connect.url, 200).status(pipeline()))
     expect(error).toMatchObject({ code: 'unreachable', message: `Kafka Connect at ${connect.url} gave no answer in 0.2 s.` })
   })
 
@@ -148,8 +145,8 @@ describe('what goes wrong', () => {
 
   test('a login is asked for, and taken from the URL', async () => {
     connect.login = 'some one:kestrel@1'
-    expect(await failure(feed().preview(pipeline(), FROM))).toMatchObject({ code: 'authentication-failed' })
-    await feed(connect.url.replace('//', '//some%20one:kestrel%401@')).preview(pipeline(), FROM)
+    expect(await failure(feed().preview(pipeline()))).toMatchObject({ code: 'authentication-failed' })
+    await feed(FROM, connect.url.replace('//', '//some%20one:kestrel%401@')).preview(pipeline())
   })
 
   test('no such connector', async () => {
@@ -161,7 +158,7 @@ describe('what goes wrong', () => {
 
   test('the plugin is missing', async () => {
     connect.plugins = ['org.apache.kafka.connect.mirror.MirrorSourceConnector']
-    const { message, code } = await failure(feed().register(pipeline(), FROM))
+    const { message, code } = await failure(feed().register(pipeline()))
     expect(code).toBe('missing-plugin')
     expect(message).toContain('it has org.apache.kafka.connect.mirror.MirrorSourceConnector')
     expect(connect.connectors.size).toBe(0)
@@ -172,7 +169,7 @@ describe('what goes wrong', () => {
       'database.hostname': 'Error while validating connector config: The connection attempt failed.',
       'slot.name': `bad ${PASSWORD}`,
     })
-    const { message, code } = await failure(feed().register(pipeline(), FROM))
+    const { message, code } = await failure(feed().register(pipeline()))
     expect(code).toBe('connector-refused')
     expect(message.split('\n').slice(1).sort()).toEqual([
       '  database.hostname: Error while validating connector config: The connection attempt failed.',
@@ -183,7 +180,7 @@ describe('what goes wrong', () => {
 
   test('refused only when it is put', async () => {
     connect.refuses = `Connector configuration is invalid: ${PASSWORD}`
-    expect(await failure(feed().register(pipeline(), FROM))).toMatchObject({
+    expect(await failure(feed().register(pipeline()))).toMatchObject({
       code: 'connector-refused',
       message: expect.stringContaining('is invalid: ********'),
     })
@@ -191,7 +188,7 @@ describe('what goes wrong', () => {
 
   test('a task that fails a moment after it began: the cause in one line', async () => {
     connect.failsWith = () => TRACE
-    const { message, code } = await failure(feed().register(pipeline(), FROM))
+    const { message, code } = await failure(feed().register(pipeline()))
     expect(code).toBe('connector-failed')
     expect(message).toBe(
       `Task 0 of connector ${NAME} has failed: PSQLException: ERROR: could not access file "decoderbufs": No such file or directory with ********`,
@@ -203,12 +200,19 @@ describe('what goes wrong', () => {
 
   test('an old password of the running connector is no more shown than the new one', async () => {
     connect.failsWith = () => TRACE
-    await failure(feed().register(pipeline(), FROM))
-    await failure(feed().register(pipeline(), { ...FROM, password: 'new' }))
+    await failure(feed().register(pipeline()))
+    await failure(feed({ ...FROM, password: 'new' }).register(pipeline()))
+  })
+
+  test('nor is one that only a config provider tells to Connect', async () => {
+    connect.failsWith = () => TRACE
+    await failure(feed().register(pipeline({ password: '${file:/s:p}' })))
+    expect(JSON.stringify(await feed().status(pipeline()))).not.toContain('kestrel')
+    expect(JSON.stringify(await feed().check(pipeline(), null))).not.toContain('kestrel')
   })
 
   test('workers that share out their work are waited for, but not for ever', async () => {
-    await feed().register(pipeline(), FROM)
+    await feed().register(pipeline())
     connect.rebalances = 2
     expect(await feed().pause(pipeline())).toMatchObject({ state: 'PAUSED' })
     connect.rebalances = Number.POSITIVE_INFINITY
@@ -216,7 +220,7 @@ describe('what goes wrong', () => {
   })
 
   test('one that never gets there', async () => {
-    await feed().register(pipeline(), FROM)
+    await feed().register(pipeline())
     connect.delayMs = 60_000
     const { message, code } = await failure(feed().pause(pipeline()))
     expect([code, message]).toEqual([
@@ -229,13 +233,14 @@ describe('what goes wrong', () => {
     const own = pipeline()
     const none: CdcPipeline = { ...own, source: { ...own.source, kafka: { topicPrefix: 'cdc', connector: null } } }
     expect(await failure(feed().status(none))).toMatchObject({ code: 'bad-usage' })
-    expect(await failure(feed().preview(own, { ...FROM, host: '/run/postgresql' }))).toMatchObject({ code: 'bad-usage' })
+    expect(await failure(feed({ ...FROM, host: '/run/postgresql' }).preview(own))).toMatchObject({ code: 'bad-usage' })
+    expect(await failure(feed(null).register(own))).toMatchObject({ code: 'bad-usage' })
   })
 })
 
 describe('orders', () => {
   test('each returns when it is so', async () => {
-    await feed().register(pipeline(), FROM)
+    await feed().register(pipeline())
     expect(await feed().pause(pipeline())).toMatchObject({ state: 'PAUSED', tasks: [{ state: 'PAUSED' }] })
     expect(await feed().resume(pipeline())).toMatchObject({ state: 'RUNNING', tasks: [{ state: 'RUNNING' }] })
     expect(await feed().restart(pipeline())).toMatchObject({ state: 'RUNNING' })
@@ -243,7 +248,7 @@ describe('orders', () => {
 
   test('remove forgets the offsets too, also of one that has failed, and says what stays', async () => {
     connect.failsWith = () => TRACE
-    await failure(feed().register(pipeline(), FROM))
+    await failure(feed().register(pipeline()))
     connect.offsets.set(NAME, { lsn: 26643888 })
     expect(await feed().remove(pipeline())).toEqual({
       removed: [`connector ${NAME}`, `stored offsets of ${NAME}`],
@@ -256,7 +261,7 @@ describe('orders', () => {
   })
 
   test('the stored position is the furthest that the connector has', async () => {
-    await feed().register(pipeline(), FROM)
+    await feed().register(pipeline())
     connect.offsets.set(NAME, { lsn: 26643888, lsn_commit: 26643900, txId: 742, ts_usec: 1_700_000_000_000_000 })
     expect((await feed().status(pipeline())).stored).toEqual({ at: '0/1968DBC', time: '2023-11-14T22:13:20.000Z' })
   })
@@ -270,9 +275,9 @@ describe('orders', () => {
 
 describe('check', () => {
   test('what tidemark registers itself has nothing to warn of but what needs the user', async () => {
-    await feed().register(pipeline({ password: '${file:/s:p}', heartbeatTable: { schema: 'public', name: 'heartbeat' } }), FROM)
+    await feed().register(pipeline({ password: '${file:/s:p}', heartbeatTable: { schema: 'public', name: 'heartbeat' } }))
     expect(await feed().check(pipeline(), null)).toEqual([])
-    await feed().register(pipeline(), FROM)
+    await feed().register(pipeline())
     expect((await feed().check(pipeline(), null)).map(({ code }) => code)).toEqual(['connector-heartbeat-query', 'connector-password'])
   })
 
@@ -281,7 +286,7 @@ describe('check', () => {
     ['0/1968DBC', []],
     ['0/1968DBD', ['connector-gap']],
   ])('slot at %s beside what is stored: %j', async (confirmed, codes) => {
-    await feed().register(pipeline({ password: '${file:/s:p}', heartbeatTable: { schema: 'public', name: 'heartbeat' } }), FROM)
+    await feed().register(pipeline({ password: '${file:/s:p}', heartbeatTable: { schema: 'public', name: 'heartbeat' } }))
     connect.offsets.set(NAME, { lsn: 26643888, lsn_commit: 26643900 })
     expect((await feed().check(pipeline(), { state: 'reserved', confirmed })).map(({ code }) => code)).toEqual(codes)
     expect((await feed().check(pipeline(), { state: 'missing', confirmed: null })).map(({ code }) => code)).toEqual(['connector-gap'])
@@ -289,7 +294,7 @@ describe('check', () => {
   })
 
   test('without anything stored a slot says nothing', async () => {
-    await feed().register(pipeline({ password: '${file:/s:p}', heartbeatTable: { schema: 'public', name: 'heartbeat' } }), FROM)
+    await feed().register(pipeline({ password: '${file:/s:p}', heartbeatTable: { schema: 'public', name: 'heartbeat' } }))
     expect(await feed().check(pipeline(), { state: 'missing', confirmed: null })).toEqual([])
   })
 })

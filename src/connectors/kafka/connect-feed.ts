@@ -22,18 +22,21 @@ import { messageOf, refused, unknownProperties, validate } from './validate.ts'
 
 export class ConnectFeed implements ChangeFeed {
   readonly #api: ConnectApi
+  readonly #from: ServerAddress | null
   readonly #pace: Pace
 
-  constructor(api: ConnectApi, pace: Pace = PACE) {
+  /** `from`: whose log connectors read; its password is shown nowhere, whoever tells it to Connect. */
+  constructor(api: ConnectApi, from: ServerAddress | null, pace: Pace = PACE) {
     this.#api = api
+    this.#from = from
     this.#pace = pace
   }
 
-  async preview(pipeline: CdcPipeline, from: ServerAddress): Promise<FeedPreview> {
+  async preview(pipeline: CdcPipeline): Promise<FeedPreview> {
     const connector = connectorOf(pipeline)
-    const asked = connectorConfig(pipeline, connector, from)
+    const asked = connectorConfig(pipeline, connector, this.#database(pipeline))
     const runs = await runningConfig(this.#api, connector.name)
-    const known = await validate(this.#api, PLUGIN, asked, [asked, ...(runs === null ? [] : [runs])])
+    const known = await validate(this.#api, PLUGIN, asked, this.#secrets(asked, runs ?? {}))
     return {
       connector: connector.name,
       exists: runs !== null,
@@ -42,12 +45,12 @@ export class ConnectFeed implements ChangeFeed {
     }
   }
 
-  async register(pipeline: CdcPipeline, from: ServerAddress): Promise<FeedStatus> {
+  async register(pipeline: CdcPipeline): Promise<FeedStatus> {
     const connector = connectorOf(pipeline)
     const { name } = connector
-    const asked = connectorConfig(pipeline, connector, from)
+    const asked = connectorConfig(pipeline, connector, this.#database(pipeline))
     const runs = await runningConfig(this.#api, name)
-    const configs = runs === null ? [asked] : [asked, runs]
+    const configs = this.#secrets(asked, runs ?? {})
     await validate(this.#api, PLUGIN, asked, configs)
     const before = runs === null ? null : await readStatus(this.#api, name, configs)
     if (runs === null || changesOf(runs, asked, new Set()).length > 0) {
@@ -62,7 +65,7 @@ export class ConnectFeed implements ChangeFeed {
 
   async status(pipeline: CdcPipeline): Promise<FeedStatus> {
     const { name } = connectorOf(pipeline)
-    return readStatus(this.#api, name, [await this.#config(name)])
+    return readStatus(this.#api, name, this.#secrets(await this.#config(name)))
   }
 
   pause(pipeline: CdcPipeline): Promise<FeedStatus> {
@@ -79,15 +82,15 @@ export class ConnectFeed implements ChangeFeed {
 
   async remove(pipeline: CdcPipeline): Promise<FeedRemoved> {
     const { name } = connectorOf(pipeline)
-    const configs = [await this.#config(name)]
+    const config = await this.#config(name)
+    const configs = this.#secrets(config)
     await this.#order('PUT', name, '/stop')
     await this.#until(name, 'STOPPED', configs)
     // Kept, they would be those of the next connector of this name, which would then begin in the middle.
     await this.#order('DELETE', name, '/offsets')
     await this.#order('DELETE', name, '')
-    const [config] = configs
-    const slot = config?.['slot.name'] ?? pipeline.source.slot
-    const publication = config?.['publication.name'] ?? pipeline.source.publication
+    const slot = config['slot.name'] ?? pipeline.source.slot
+    const publication = config['publication.name'] ?? pipeline.source.publication
     return {
       removed: [`connector ${name}`, `stored offsets of ${name}`],
       left: [
@@ -100,11 +103,24 @@ export class ConnectFeed implements ChangeFeed {
   async check(pipeline: CdcPipeline, slot: FeedSlot | null): Promise<readonly Finding[]> {
     const { name } = connectorOf(pipeline)
     const config = await this.#config(name)
-    const status = await readStatus(this.#api, name, [config])
+    const status = await readStatus(this.#api, name, this.#secrets(config))
     return [
       ...checkConnector(pipeline, config, status),
       ...(slot === null ? [] : compareWithSlot(name, config['slot.name'] ?? pipeline.source.slot, status.stored, slot)),
     ]
+  }
+
+  #database(pipeline: CdcPipeline): ServerAddress {
+    if (this.#from !== null) return this.#from
+    throw new LoadError('bad-usage', `Pipeline ${pipeline.name} does not say whose log its connector reads.`, {
+      hint: 'Name the connection of the database with `connector: { from: … }`.',
+    })
+  }
+
+  /** Configurations whose secrets Connect may quote; a config provider of its own may have told it the password. */
+  #secrets(...configs: readonly ConnectorConfig[]): readonly ConnectorConfig[] {
+    const password = this.#from?.password ?? null
+    return password === null ? configs : [...configs, { 'database.password': password }]
   }
 
   async #config(connector: string): Promise<ConnectorConfig> {
@@ -115,7 +131,7 @@ export class ConnectFeed implements ChangeFeed {
 
   async #turn(pipeline: CdcPipeline, method: 'PUT' | 'POST', path: string, goal: Goal): Promise<FeedStatus> {
     const { name } = connectorOf(pipeline)
-    const configs = [await this.#config(name)]
+    const configs = this.#secrets(await this.#config(name))
     await this.#order(method, name, path)
     return this.#until(name, goal, configs)
   }
@@ -126,7 +142,7 @@ export class ConnectFeed implements ChangeFeed {
     // A version without such a page says the same as one without such a connector.
     const config = await runningConfig(this.#api, connector)
     if (config === null) throw missing(this.#api, connector)
-    const why = withoutSecrets(messageOf(body), [config])
+    const why = withoutSecrets(messageOf(body), this.#secrets(config))
     throw new LoadError('unsupported-server', `Kafka Connect at ${this.#api.shown} refuses ${method} ${pathOf(connector, path)}: ${why}.`, {
       hint: 'Use Kafka 3.6 or newer.',
     })

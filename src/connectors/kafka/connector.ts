@@ -6,13 +6,12 @@ import { type KafkaConfig, parseKafkaConfig } from './config.ts'
 export const kafka: Connector<KafkaConfig> = {
   name: 'kafka',
   parse: parseKafkaConfig,
-  async feed({ connect, timeoutSeconds }, name) {
+  async feed({ connect, timeoutSeconds }, name, from) {
     if (connect === null)
       throw new LoadError('bad-project', `Connection ${name} does not say where Kafka Connect is.`, {
         hint: 'Give the connection `connect: "http://…:8083"`.',
       })
     const [{ ConnectApi }, { ConnectFeed }] = await Promise.all([import('./connect-api.ts'), import('./connect-feed.ts')])
-    // Validation and some other requests wait for the database, or for all workers.
-    return new ConnectFeed(new ConnectApi({ url: connect, what: `connection ${name}`, timeoutMs: timeoutSeconds * 1000 }))
+    return new ConnectFeed(new ConnectApi({ url: connect, what: `connection ${name}`, timeoutMs: timeoutSeconds * 1000 }), from)
   },
 }
