@@ -11,7 +11,7 @@ type Config = Readonly<Record<string, string>>
 interface FakeConnector {
   config: Config
   state: string
-  tasks: { state: string; trace?: string }[]
+  tasks: { state: string; trace?: string; config: Config }[]
 }
 
 export class FakeConnect implements AsyncDisposable {
@@ -36,6 +36,8 @@ export class FakeConnect implements AsyncDisposable {
   silent = false
   /** After so long an order has been carried out. */
   delayMs = 30
+  /** So long a task that fails has been running. */
+  failMs = 30
   readonly #server: Server
 
   private constructor() {
@@ -115,6 +117,14 @@ export class FakeConnect implements AsyncDisposable {
     else if (found === undefined) send(404, { error_code: 404, message: `Connector ${name} not found` })
     else if (what === 'GET /config') send(200, found.config)
     else if (what === 'GET /status') send(200, statusOf(name, found))
+    else if (what === 'GET /tasks')
+      send(
+        200,
+        found.tasks.map((task, id) => ({
+          id: { connector: name, task: id },
+          config: { ...task.config, 'task.class': 'PostgresConnectorTask' },
+        })),
+      )
     else if (what === 'GET /offsets')
       send(200, { offsets: this.offsets.has(name) ? [{ partition: { server: 'cdc' }, offset: this.offsets.get(name) }] : [] })
     else if (what === 'PUT /pause')
@@ -164,12 +174,15 @@ export class FakeConnect implements AsyncDisposable {
   #run(connector: FakeConnector): void {
     this.#become(connector, 'RUNNING')
     const trace = this.failsWith(connector.config)
-    if (trace !== null) this.#later(() => (connector.tasks = [{ state: 'FAILED', trace }]))
+    const fail = (): void => {
+      if (trace !== null) connector.tasks = [{ state: 'FAILED', trace, config: connector.config }]
+    }
+    setTimeout(fail, this.failMs).unref()
   }
 
   #become(connector: FakeConnector, state: string): void {
     connector.state = state
-    connector.tasks = [{ state }]
+    connector.tasks = [{ state, config: connector.config }]
   }
 
   #later(act: () => void, now: () => void = () => {}): void {
@@ -180,5 +193,10 @@ export class FakeConnect implements AsyncDisposable {
 
 function statusOf(name: string, { state, tasks }: FakeConnector) {
   const worker_id = '127.0.0.1:8083'
-  return { name, type: 'source', connector: { state, worker_id }, tasks: tasks.map((task, id) => ({ id, worker_id, ...task })) }
+  return {
+    name,
+    type: 'source',
+    connector: { state, worker_id },
+    tasks: tasks.map((task, id) => ({ id, worker_id, state: task.state, ...(task.trace === undefined ? {} : { trace: task.trace }) })),
+  }
 }

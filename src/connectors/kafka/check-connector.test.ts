@@ -1,11 +1,13 @@
 // One unsafe thing per case, and what is said to be lost by it.
 
+import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import type { FeedStatus } from '../../contract/change-feed.ts'
 import type { CdcPipeline } from '../../core/pipeline.ts'
 import { checkConnector } from './check-connector.ts'
 import { connectorConfig } from './connector-config.ts'
 import type { ConnectorConfig } from './hide-secrets.ts'
+import { PROPERTY_RULES } from './unsafe-properties.ts'
 
 const connector = {
   name: 'orders-connector',
@@ -143,6 +145,14 @@ describe('one unsafe value each', () => {
     expect(finding?.code).toBe('connector-converter')
     expect(finding?.message).toContain('value.converter.schemas.enable, value.converter.replace.null.with.default, which is ignored')
   })
+})
+
+test('the guide says all that is set, and names all that is checked', () => {
+  const guide = readFileSync(new URL('../../../docs/guides/cdc-debezium.md', import.meta.url), 'utf8')
+  // The query of a heartbeat goes by the name of its table there.
+  for (const { property } of PROPERTY_RULES.filter((rule) => rule.property !== 'heartbeat.action.query'))
+    expect(guide).toContain(safe[property] === undefined ? property : `| \`${property}\` | \`${safe[property]}\` |`)
+  expect(guide).toContain('heartbeat_table')
 })
 
 describe('states', () => {

@@ -198,6 +198,15 @@ describe('what goes wrong', () => {
     expect(JSON.stringify(status)).not.toContain('kestrel')
   })
 
+  test('a task that runs by its old configuration for a while, and fails by the new one', async () => {
+    await feed().register(pipeline())
+    connect.delayMs = 500
+    connect.failsWith = (config) => (config['plugin.name'] === 'decoderbufs' ? TRACE : null)
+    expect(await failure(feed().register(pipeline({ properties: { 'plugin.name': 'decoderbufs' } })))).toMatchObject({
+      code: 'connector-failed',
+    })
+  })
+
   test('an old password of the running connector is no more shown than the new one', async () => {
     connect.failsWith = () => TRACE
     await failure(feed().register(pipeline()))

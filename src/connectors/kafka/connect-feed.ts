@@ -60,7 +60,7 @@ export class ConnectFeed implements ChangeFeed {
     // A stopped or paused one stays so, and a failed task is not tried again where nothing has changed for it.
     if (before?.state === 'STOPPED' || before?.state === 'PAUSED') await this.#order('PUT', name, '/resume')
     if (before !== null && failureOf(before) !== null) await this.#order('POST', name, '/restart?includeTasks=true&onlyFailed=true')
-    return this.#until(name, 'RUNNING', configs)
+    return waitFor(this.#api, name, 'RUNNING', { configs, pace: this.#pace, asked })
   }
 
   async status(pipeline: CdcPipeline): Promise<FeedStatus> {

@@ -65,18 +65,22 @@ async function statusOf(api: ConnectApi, connector: string, configs: readonly Co
 
 export type Goal = 'RUNNING' | 'PAUSED' | 'STOPPED'
 
-/** Returns when connector and tasks have that state and keep it. Throws `connector-failed`, `connector-busy`, `missing-connector`. */
+/**
+ * Returns when connector and tasks have that state and keep it; with `asked`, by that configuration. Throws `connector-failed`,
+ * `connector-busy`, `missing-connector`.
+ */
 export async function waitFor(
   api: ConnectApi,
   connector: string,
   goal: Goal,
-  { configs, pace }: { readonly configs: readonly ConnectorConfig[]; readonly pace: Pace },
+  { configs, pace, asked }: { readonly configs: readonly ConnectorConfig[]; readonly pace: Pace; readonly asked?: ConnectorConfig },
 ): Promise<FeedStatus> {
   const until = performance.now() + pace.patienceMs
   let [seen, since] = ['', 0]
   for (;;) {
     const found = await statusOf(api, connector, configs)
-    const what = found === null ? 'unknown' : isAt(found, goal) ? goal : failureOf(found, goal) !== null ? 'FAILED' : 'on its way'
+    const isThere = found !== null && isAt(found, goal) && (asked === undefined || (await tasksHave(api, connector, asked)))
+    const what = isThere ? goal : found !== null && failureOf(found, goal) !== null ? 'FAILED' : 'on its way'
     const now = performance.now()
     if (seen !== what) [seen, since] = [what, now]
     const stays = now - since >= pace.staysMs
@@ -85,6 +89,13 @@ export async function waitFor(
     if (now > until) throw found === null ? missing(api, connector) : tooLate(found, goal, pace)
     await rest(pace.lookMs)
   }
+}
+
+/** A changed configuration reaches running tasks a while later. */
+async function tasksHave(api: ConnectApi, connector: string, asked: ConnectorConfig): Promise<boolean> {
+  const { status, body } = await api.request('GET', pathOf(connector, '/tasks'))
+  const tasks = status === 200 ? (body as readonly { readonly config?: ConnectorConfig }[]) : []
+  return tasks.every(({ config }) => Object.entries(asked).every(([property, value]) => config?.[property] === value))
 }
 
 /** A stopped connector has no tasks; those that it had may be seen for a moment. */
@@ -106,7 +117,12 @@ function failed(status: FeedStatus): LoadError {
   return new LoadError('connector-failed', failureOf(status) ?? `Connector ${status.connector} has failed`)
 }
 
-function tooLate({ connector, state, tasks }: FeedStatus, goal: Goal, { patienceMs }: Pace): LoadError {
+function tooLate(status: FeedStatus, goal: Goal, { patienceMs }: Pace): LoadError {
+  const { connector, state, tasks } = status
+  const old = isAt(status, goal) ? ', by an older configuration' : ''
   const parts = tasks.length === 0 ? 'it has no tasks' : `its tasks are ${tasks.map((task) => task.state).join(', ')}`
-  return new LoadError('connector-busy', `Connector ${connector} was not ${goal} within ${patienceMs / 1000} s: it is ${state}, ${parts}.`)
+  return new LoadError(
+    'connector-busy',
+    `Connector ${connector} was not ${goal} within ${patienceMs / 1000} s: it is ${state}, ${parts}${old}.`,
+  )
 }
