@@ -145,6 +145,25 @@ command('discard', 'forget kept rows for good', quarantine)
   .argument('<ids...>')
   .action(act(async (console, name: string, ids: string[]) => (await import('./quarantine.ts')).discardQuarantine(console, name, ids)))
 
+const connector = program.command('connector').description('the Debezium connector of a pipeline, in Kafka Connect').exitOverride()
+command('register', 'set it up with safe settings, or change it to them; shows the difference and asks', connector)
+  .argument('<pipeline>')
+  .action(act(async (console, name: string) => (await import('./connector.ts')).registerConnector(console, name)))
+command('status', 'show its state, and that of each of its tasks', connector)
+  .argument('<pipeline>')
+  .action(act(async (console, name: string) => (await import('./connector.ts')).connectorStatus(console, name)))
+for (const [order, description] of [
+  ['pause', 'let it rest; its slot keeps the log'],
+  ['resume', 'let it go on, also after a stop'],
+  ['restart', 'start it and all its tasks again'],
+] as const)
+  command(order, description, connector)
+    .argument('<pipeline>')
+    .action(act(async (console, name: string) => (await import('./connector.ts')).orderConnector(console, name, order)))
+command('remove', 'remove it and what Kafka Connect remembers of it; slot and publication stay', connector)
+  .argument('<pipeline>')
+  .action(act(async (console, name: string) => (await import('./connector.ts')).removeConnector(console, name)))
+
 command('convert', 'hand a pipeline over to another pattern')
   .argument('<pipeline>')
   .addOption(new Option('--to <pattern>', 'the pattern').choices(['cdc', 'watermark']).makeOptionMandatory())

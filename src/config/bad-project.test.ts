@@ -164,7 +164,7 @@ describe('references', () => {
     [GOOD.replace('SHOP_URL', 'CANARY'), 'tidemark.yml:2:32 connections.shop.url: is not a URL like postgresql://user@host:5432/database'],
     [
       GOOD.replace('type: postgres', 'type: "${env:CANARY}"'),
-      'tidemark.yml:2:17 connections.shop.type: unknown type "${env:CANARY}"; allowed: postgres, duckdb, memory',
+      'tidemark.yml:2:17 connections.shop.type: unknown type "${env:CANARY}"; allowed: postgres, duckdb, kafka, memory',
     ],
     [
       GOOD.replace('table: public.orders', 'table: "a.b.${env:CANARY}"'),
@@ -182,14 +182,14 @@ describe('references', () => {
 describe('connections', () => {
   const KNOWN = 'type, url, host, port, database, user, password, tls, connect_timeout, application_name, state_schema'
   it.each([
-    ['{ url: x }', ['3 connections.c.type: missing; expected one of postgres, duckdb, memory']],
+    ['{ url: x }', ['3 connections.c.type: missing; expected one of postgres, duckdb, kafka, memory']],
     [
       '{ type: postgress }',
-      ['14 connections.c.type: unknown type "postgress"; did you mean "postgres"? Allowed: postgres, duckdb, memory'],
+      ['14 connections.c.type: unknown type "postgress"; did you mean "postgres"? Allowed: postgres, duckdb, kafka, memory'],
     ],
-    ['{ type: mysql }', ['14 connections.c.type: unknown type "mysql"; allowed: postgres, duckdb, memory']],
-    ['{ type: 5 }', ['14 connections.c.type: expected one of postgres, duckdb, memory']],
-    ['{ type: kafka }', ['14 connections.c.type: connections of type "kafka" are not supported by this version yet']],
+    ['{ type: mysql }', ['14 connections.c.type: unknown type "mysql"; allowed: postgres, duckdb, kafka, memory']],
+    ['{ type: 5 }', ['14 connections.c.type: expected one of postgres, duckdb, kafka, memory']],
+    ['{ type: snowflake }', ['14 connections.c.type: connections of type "snowflake" are not supported by this version yet']],
     ['{ type: postgres }', ['3 connections.c: needs a url, or host, database and user']],
     ['{ type: postgres, hots: h }', ['24 connections.c.hots: unknown key; did you mean "host"?'] as string[]],
     ['{ type: postgres, host: h, pasword: x }', ['33 connections.c.pasword: unknown key; did you mean "password"?']],

@@ -1,27 +1,16 @@
-// The fields of a pipeline with `pattern: cdc`. Rules between fields are in cdc-rules.ts.
+// The fields of a pipeline with `pattern: cdc`. Rules between fields are in build-cdc.ts.
 
 import * as z from 'zod/mini'
 import { parseTableName } from '../core/table.ts'
 import { duration, fields, oneOf, text, textThat, wholeNumber } from './field.ts'
-
-const isName = (value: string): boolean => parseTableName(value) !== null
-const WRONG_TABLE = "can't be read as a table; write it as in SQL: schema.table, odd names in double quotes"
-const SLOT = /^[a-z0-9_]{1,63}$/
+import { loggedTables, publicationField, slotField } from './log-fields.ts'
 
 const source = fields(
   {
     connection: text('Name of the connection whose log is read.'),
-    tables: z
-      .array(textThat(isName, WRONG_TABLE, 'A table, as schema.table.'), { error: 'expected a list, such as [public.orders]' })
-      .check(z.minLength(1), z.describe('The tables, as schema.table. All of them together are always of one moment.')),
-    slot: z.optional(
-      textThat(
-        (value) => SLOT.test(value),
-        'is no name of a slot: small letters, digits and _, at most 63',
-        'The replication slot. Default: tidemark_ and the name of the pipeline.',
-      ),
-    ),
-    publication: z.optional(text('The publication. Default: tidemark_ and the name of the pipeline.')),
+    tables: loggedTables,
+    slot: slotField,
+    publication: publicationField,
     failover: z.optional(
       z
         .boolean({ error: 'expected true or false' })

@@ -2,10 +2,13 @@
 
 import * as z from 'zod/mini'
 import type { Pipeline } from '../core/pipeline.ts'
+import { isProviderReference, isSecretProperty } from '../core/secret-property.ts'
 import { buildCdc, checkCdcRules } from './build-cdc.ts'
+import { buildDebezium, checkDebeziumRules } from './build-debezium.ts'
 import { buildPartition } from './build-partition.ts'
 import { buildWatermark } from './build-watermark.ts'
 import type { OptionReport } from './connection-options.ts'
+import { debeziumSchema } from './debezium-schema.ts'
 import { isWildcard } from './expand-wildcard.ts'
 import { explainIssues, shownValue, unknownWord } from './explain-issue.ts'
 import { fields } from './field.ts'
@@ -14,8 +17,9 @@ import { checkPartitionRules } from './partition-rules.ts'
 import type { Problems } from './problems.ts'
 import type { ConnectionConfig, Project, ProjectPipeline } from './project.ts'
 import { CONNECTION_TYPES, defaultsSchema, isProjectName, NOT_YET, PATTERNS } from './project-schema.ts'
+import { withoutReferences } from './reference.ts'
 import { eachSharedTarget } from './shared-target.ts'
-import type { RuleContext } from './table-rules.ts'
+import { type RuleContext, typeOf } from './table-rules.ts'
 import { checkWatermarkRules } from './watermark-rules.ts'
 
 type Fields = Record<string, unknown>
@@ -149,13 +153,31 @@ function checkPipeline(name: string, raw: unknown, check: Check): ProjectPipelin
     return parsed === null || problems.count > before ? null : buildWatermark(name, parsed, origin.written(locate(['start'])))
   }
   if (pattern === 'cdc') {
-    const parsed = validate(PATTERNS.cdc, merged, check, locate)
-    checkCdcRules(merged, context)
-    return parsed === null || problems.count > before ? null : buildCdc(name, parsed)
+    return checkChanges(name, merged, check, context)
   }
   const parsed = validate(PATTERNS.partition, merged, check, locate)
   checkPartitionRules(merged, context)
   return parsed === null || problems.count > before ? null : buildPartition(name, parsed)
+}
+
+/** Which form of source is meant, its connection says. */
+function checkChanges(name: string, merged: Fields, check: Check, context: RuleContext): ProjectPipeline | null {
+  const { problems } = check
+  const source = asMap(merged['source'])
+  const before = problems.count
+  if (typeOf(String(source['connection']), context) !== 'kafka') {
+    const parsed = validate(PATTERNS.cdc, merged, check, context.locate)
+    checkCdcRules(merged, context)
+    return parsed === null || problems.count > before ? null : buildCdc(name, parsed)
+  }
+  const parsed = validate(debeziumSchema, merged, check, context.locate)
+  checkDebeziumRules(merged, context)
+  for (const [property, value] of Object.entries(asMap(asMap(source['connector'])['properties']))) {
+    if (!isSecretProperty(property) || isProviderReference(String(value))) continue
+    const path = context.locate(['source', 'connector', 'properties', property])
+    if (withoutReferences(check.origin.written(path) ?? '') !== '') check.literalSecrets.push(check.origin.place(path, 'value'))
+  }
+  return parsed === null || problems.count > before ? null : buildDebezium(name, parsed)
 }
 
 function validate<S extends z.core.$ZodType>(

@@ -23,3 +23,8 @@ export type OptionsReview = (
 export function filePath(directory: string, path: string): string {
   return isAbsolute(path) ? path : resolve(directory, path)
 }
+
+/** The text of a certificate or key stays as it is. */
+export function pemOrPath(directory: string, value: string): string {
+  return value.includes('-----BEGIN') ? value : filePath(directory, value)
+}

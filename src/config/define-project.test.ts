@@ -32,6 +32,23 @@ it('needs no fields that the defaults give', () => {
   expect(validateProject(project, 'x', { env: {} }).pipelines).toMatchObject([{ cursor: 'c' }, { cursor: 'd' }])
 })
 
+it('knows both ways of following a log', () => {
+  const kafka = { type: 'kafka' as const, brokers: ['localhost:9092'], connect: 'http://localhost:8083' }
+  const connector = { name: 'orders-connector', from: 'shop', properties: { 'max.batch.size': 4096 } } as const
+  const target = { connection: 'wh' } as const
+  const project = defineProject({
+    connections: { ...connections, kafka },
+    pipelines: {
+      own: { pattern: 'cdc', source: { connection: 'shop', tables: ['public.a'], heartbeat: '10s' }, target },
+      topics: { pattern: 'cdc', source: { connection: 'kafka', tables: ['public.b'], topic_prefix: 'cdc', connector }, target },
+    },
+  })
+  expect(validateProject(project, 'x', { env: {} }).pipelines).toMatchObject([
+    { source: { kafka: null, heartbeatSeconds: 10 } },
+    { source: { kafka: { topicPrefix: 'cdc', connector: { name: 'orders-connector', properties: { 'max.batch.size': '4096' } } } } },
+  ])
+})
+
 it('lets the compiler find what is wrong', () => {
   const source = { connection: 'shop', table: 't' } as const
   const target = { connection: 'wh' } as const

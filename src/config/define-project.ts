@@ -22,7 +22,10 @@ type Side<P extends PipelineInput, Name extends 'source' | 'target', Defaults, C
   ? { readonly [Key in Name]?: Named<P[Name], Connection> }
   : { readonly [Key in Name]: Named<P[Name], Connection> }
 
-type Named<SideInput, Connection extends string> = Omit<SideInput, 'connection'> & { readonly connection: Connection }
+/** Of each form of a side by itself. */
+type Named<SideInput, Connection extends string> = SideInput extends unknown
+  ? Omit<SideInput, 'connection'> & { readonly connection: Connection }
+  : never
 
 interface Definition<Connection extends string, Defaults> {
   readonly connections: Readonly<Record<Connection, ConnectionInput>>

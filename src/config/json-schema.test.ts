@@ -15,9 +15,12 @@ it('describes every field, so that editors can help', () => {
   const undescribed: string[] = []
   const visit = (part: unknown, path: string): void => {
     if (typeof part !== 'object' || part === null) return
-    for (const [name, field] of Object.entries((part as Part).properties ?? {}))
+    const { properties = {}, ...rest } = part as Part
+    for (const [name, field] of Object.entries(properties)) {
       if (typeof field['description'] !== 'string') undescribed.push(`${path}.${name}`)
-    for (const [key, value] of Object.entries(part)) visit(value, `${path}.${key}`)
+      visit(field, `${path}.${name}`)
+    }
+    for (const [key, value] of Object.entries(rest)) visit(value, `${path}.${key}`)
   }
   visit(jsonSchema(), '')
   expect(undescribed).toEqual([])

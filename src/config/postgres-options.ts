@@ -1,5 +1,5 @@
 import * as z from 'zod/mini'
-import { filePath, type OptionsReview } from './connection-options.ts'
+import { type OptionsReview, pemOrPath } from './connection-options.ts'
 import { parseDuration } from './duration.ts'
 import { duration, fields, oneOf, secretTextThat, text, wholeNumber } from './field.ts'
 import { withoutReferences } from './reference.ts'
@@ -81,10 +81,6 @@ export const reviewPostgres: OptionsReview = (raw, report, { written, literal, d
     options['tls'] = { ...given, ...Object.fromEntries(files.map((name) => [name, pemOrPath(directory, given[name] as string)])) }
   }
   return options
-}
-
-function pemOrPath(directory: string, value: string): string {
-  return value.includes('-----BEGIN') ? value : filePath(directory, value)
 }
 
 function holdsPassword(url: string): boolean {

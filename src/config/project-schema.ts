@@ -3,8 +3,10 @@
 import * as z from 'zod/mini'
 import { cdcSchema } from './cdc-schema.ts'
 import type { OptionsReview } from './connection-options.ts'
+import { debeziumSchema } from './debezium-schema.ts'
 import { duckdbOptions, reviewDuckdb } from './duckdb-options.ts'
 import { fields, oneOf, optionalFields } from './field.ts'
+import { kafkaOptions, reviewKafka } from './kafka-options.ts'
 import { memoryOptions } from './memory-options.ts'
 import { partitionSchema } from './partition-schema.ts'
 import { postgresOptions, reviewPostgres } from './postgres-options.ts'
@@ -14,15 +16,25 @@ import { watermarkSchema } from './watermark-schema.ts'
 export const CONNECTION_TYPES = {
   postgres: { schema: postgresOptions, review: reviewPostgres },
   duckdb: { schema: duckdbOptions, review: reviewDuckdb },
+  kafka: { schema: kafkaOptions, review: reviewKafka },
   memory: { schema: memoryOptions, review: (raw) => ({ ...raw }) },
 } as const satisfies Record<string, { schema: z.core.$ZodType; review: OptionsReview }>
+
+/** Both ways of following a log: its own reader, and the topics of another one. */
+const anyCdcSchema = fields(
+  {
+    ...cdcSchema.shape,
+    source: z.union([cdcSchema.shape.source, debeziumSchema.shape.source]).check(z.describe('Whose changes are followed.')),
+  },
+  'Follows the log of a database.',
+)
 
 /** The patterns, each with the fields of its pipelines. */
 export const PATTERNS = { watermark: watermarkSchema, partition: partitionSchema, cdc: cdcSchema } as const
 
 /** Words of the documentation that this version refuses as not supported yet, rather than as misspelt. */
 export const NOT_YET = {
-  connectionTypes: ['kafka', 'snowflake'],
+  connectionTypes: ['snowflake'],
 } as const
 
 const NAME = /^[A-Za-z0-9_\-./]{1,100}$/
@@ -52,11 +64,11 @@ const name = z.string().check(z.regex(NAME))
 export const projectSchema = fields(
   {
     connections: z
-      .record(name, z.discriminatedUnion('type', [postgresOptions, duckdbOptions, memoryOptions]))
+      .record(name, z.discriminatedUnion('type', [postgresOptions, duckdbOptions, kafkaOptions, memoryOptions]))
       .check(z.describe('The databases, each under a name of your own.')),
     defaults: z.optional(defaultsSchema),
     pipelines: z
-      .record(name, z.discriminatedUnion('pattern', [watermarkSchema, partitionSchema, cdcSchema]))
+      .record(name, z.discriminatedUnion('pattern', [watermarkSchema, partitionSchema, anyCdcSchema]))
       .check(z.describe('The loads, each under a name that stays: its position is stored under it.')),
   },
   'A tidemark project.',

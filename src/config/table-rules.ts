@@ -34,8 +34,16 @@ export function checkConnections(raw: Fields, context: RuleContext): void {
     if (typeof name === 'string' && name !== '' && !context.connectionNames.includes(name)) {
       const path = [side, 'connection']
       context.report(path, unknownWord('connection', context.locate(path), name, context.connectionNames, context.origin))
+    } else if (typeof name === 'string' && typeOf(name, context) === 'kafka' && (side === 'target' || raw['pattern'] !== 'cdc')) {
+      const why = side === 'target' ? 'nothing is written there' : 'only pattern: cdc reads it'
+      context.report([side, 'connection'], `is a kafka connection: ${why}`)
     }
   }
+}
+
+/** null for a connection that there is not. */
+export function typeOf(connection: string, { connections }: Pick<RuleContext, 'connections'>): string | null {
+  return Object.hasOwn(connections, connection) ? (connections[connection]?.type ?? null) : null
 }
 
 function checkSource(raw: Fields, { report }: RuleContext): void {

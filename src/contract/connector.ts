@@ -1,3 +1,4 @@
+import type { ChangeFeed, ServerAddress } from './change-feed.ts'
 import type { Source } from './source.ts'
 import type { Target } from './target.ts'
 
@@ -9,4 +10,8 @@ export interface Connector<Config = unknown> {
   /** `name` is the connection's name in the project file; errors say it. */
   source?(config: Config, name: string): Promise<Source>
   target?(config: Config, name: string): Promise<Target>
+  /** What fills the topics of a pipeline, by the log of `from`. Throws `bad-project` where the connection does not say where that is. */
+  feed?(config: Config, name: string, from: ServerAddress | null): Promise<ChangeFeed>
+  /** Where the server is, for a program other than tidemark that is to read it. */
+  address?(config: Config): ServerAddress
 }

@@ -122,6 +122,8 @@ export interface LogStatus {
   /** Why it is lost, where the source says so. */
   readonly invalidation: string | null
   readonly active: boolean
+  /** Up to here the source may have forgotten its log; null where nobody knows. */
+  readonly confirmed: string | null
 }
 
 export interface ChangeTarget {

@@ -275,6 +275,36 @@ export const ERRORS = {
     meaning: "The temporary folder of this machine has no room, or can't be written.",
     hint: 'Free space there, or name another folder with the environment variable TMPDIR. Nothing was half-written.',
   },
+  'connector-busy': {
+    retry: 'backoff',
+    exit: 3,
+    meaning: "Kafka Connect can't do it now: its workers are sharing out their work anew, or it had an error of its own.",
+    hint: 'Run again. If it stays so, look into the log of Kafka Connect.',
+  },
+  'connector-failed': {
+    retry: 'never',
+    exit: 1,
+    meaning: 'A connector of Kafka Connect, or one of its tasks, has failed.',
+    hint: 'Mend the named cause, then `tidemark connector restart PIPELINE`.',
+  },
+  'connector-refused': {
+    retry: 'never',
+    exit: 2,
+    meaning: 'Kafka Connect refuses the configuration of the connector.',
+    hint: 'Correct the named properties: their values come from the pipeline and from the connection that `connector: { from: … }` names.',
+  },
+  'missing-connector': {
+    retry: 'never',
+    exit: 3,
+    meaning: 'Kafka Connect has no connector of that name.',
+    hint: 'Check `connector: { name: … }`, or register it with `tidemark connector register PIPELINE`.',
+  },
+  'missing-plugin': {
+    retry: 'never',
+    exit: 3,
+    meaning: "Kafka Connect lacks the plugin that reads the source's log.",
+    hint: "Put Debezium's connector for PostgreSQL into a folder of the workers' `plugin.path`, and start them again.",
+  },
   'row-missing': {
     retry: 'never',
     exit: 1,

@@ -77,6 +77,8 @@ export interface CdcPipeline {
     readonly failover: boolean
     /** How often something is written to the log while it is followed; null: never. */
     readonly heartbeatSeconds: number | null
+    /** Where the changes come from when somebody else reads the log; null: the connection's own log is read. */
+    readonly kafka: KafkaTopics | null
   }
   /** Each table keeps its name; `schema` null: also its schema. */
   readonly target: { readonly connection: string; readonly schema: string | null }
@@ -86,6 +88,26 @@ export interface CdcPipeline {
   readonly workers: number | null
   /** Rows that the target refuses are kept in quarantine, up to so many; null: the first of them stops the pipeline. */
   readonly maxQuarantined: number | null
+}
+
+/** One topic a table, which a connector of Debezium's fills. */
+export interface KafkaTopics {
+  readonly topicPrefix: string
+  /** null: it is nobody's business here. */
+  readonly connector: DebeziumConnector | null
+}
+
+/** A connector of Kafka Connect that the pipeline knows; its slot and publication are those of the pipeline's source. */
+export interface DebeziumConnector {
+  readonly name: string
+  /** The connection whose log it reads; null: somebody else registers it. */
+  readonly from: string | null
+  /** What Connect is told in place of the password: a reference to one of its own config providers. */
+  readonly password: string | null
+  /** A table of the source's that is written now and then, so that the slot moves on while all others rest. */
+  readonly heartbeatTable: TableName | null
+  /** More properties, as Debezium names them; they win over those that tidemark sets. */
+  readonly properties: Readonly<Record<string, string>>
 }
 
 /** How changes enter the target: as they are at the source; every change a row; or with deleted rows marked. */

@@ -8,17 +8,19 @@ import { printTableName, type TableName } from '../core/table.ts'
 import { partitionsOf } from '../engine/observe-partitions.ts'
 import type { AnyPlan, Ends } from './plan-pipeline.ts'
 
-/** `ends` and `plan` are asked for when they are needed: what they throw is what is to be found. */
+/** `ends`, `plan` and `feed` are asked for when they are needed: what they throw is what is to be found. */
 export async function checkPipeline(
   pipeline: Pipeline,
   ends: () => Promise<Ends>,
   plan: () => Promise<AnyPlan>,
+  feed: () => Promise<readonly Finding[]>,
   placed: (error: LoadError) => { readonly code: string; readonly message: string; readonly hint: string },
 ): Promise<readonly Finding[]> {
   const findings: Finding[] = []
   const tries: (() => Promise<readonly Finding[]>)[] = [
     async () => checkSource(pipeline, await ends()),
     async () => checkTarget(pipeline, await ends()),
+    feed,
     // Planning meets what nothing above looks at: schema conflicts, a changed definition, a missing target.
     async () => {
       const planned = await plan()

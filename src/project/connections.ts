@@ -1,6 +1,7 @@
 // The open ends of a project: each connection is opened once, when it is first needed, and closed with the project.
 
 import type { Project } from '../config/project.ts'
+import type { ChangeFeed, ServerAddress } from '../contract/change-feed.ts'
 import type { Connector } from '../contract/connector.ts'
 import type { Source } from '../contract/source.ts'
 import type { Target } from '../contract/target.ts'
@@ -35,6 +36,21 @@ export class Connections {
         throw new LoadError('bad-project', `${at}: a ${connector.name} connection can't be a target.`, { where: at })
       return connector.target(config, name)
     })
+  }
+
+  /** What fills the topics of this connection. It holds nothing open. */
+  async feed(name: string, from: string | null): Promise<ChangeFeed> {
+    const { connector, config, at } = await this.#connector(name)
+    if (connector.feed === undefined)
+      throw new LoadError('bad-usage', `${at}: a ${connector.name} connection has no connectors.`, { where: at })
+    return connector.feed(config, name, from === null ? null : await this.#address(from))
+  }
+
+  async #address(name: string): Promise<ServerAddress> {
+    const { connector, config, at } = await this.#connector(name)
+    if (connector.address === undefined)
+      throw new LoadError('bad-project', `${at}: a ${connector.name} connection is no server that a connector could read.`, { where: at })
+    return connector.address(config)
   }
 
   async #connector(name: string): Promise<{ connector: Connector; config: unknown; at: string }> {

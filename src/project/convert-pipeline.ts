@@ -34,7 +34,15 @@ export async function toCdc(pipeline: Pipeline, ends: { readonly source: Source;
   const cdc: CdcPipeline = {
     name,
     pattern: 'cdc',
-    source: { connection: source.connection, tables: [table], slot: own, publication: own, failover: false, heartbeatSeconds: null },
+    source: {
+      connection: source.connection,
+      tables: [table],
+      slot: own,
+      publication: own,
+      failover: false,
+      heartbeatSeconds: null,
+      kafka: null,
+    },
     target: { connection: pipeline.target.connection, schema: into.schema },
     write: 'merge',
     onSchemaChange: pipeline.onSchemaChange,
@@ -64,6 +72,10 @@ export function toWatermark(pipeline: Pipeline, cursor: string | null): Conversi
       hint: 'Make a new pipeline with `pattern: watermark` and a target of its own beside it.',
     })
   const { source, target, onSchemaChange } = pipeline
+  if (source.kafka !== null)
+    throw new LoadError('bad-usage', `Pipeline ${name} reads topics, which have no cursor to read rows by.`, {
+      hint: 'Make a new pipeline with `pattern: watermark` on the database itself, and a target of its own.',
+    })
   const pipelines = source.tables.map((table): WatermarkPipeline => {
     const into: TableName = { schema: target.schema ?? table.schema, name: table.name }
     return {

@@ -39,6 +39,7 @@ import { runPipeline } from '../engine/run.ts'
 import { checkPipeline } from './check-pipeline.ts'
 import { Connections, type FindConnector } from './connections.ts'
 import { type Conversion, toCdc, toWatermark } from './convert-pipeline.ts'
+import { PipelineConnector } from './pipeline-connector.ts'
 import { place } from './place.ts'
 import { type AnyPlan, planPipeline } from './plan-pipeline.ts'
 
@@ -272,6 +273,7 @@ export class OpenProject {
       pipeline,
       () => this.ends(pipeline),
       () => this.plan(name),
+      async () => (pipeline.pattern === 'cdc' && pipeline.source.kafka?.connector ? (await this.connector(name)).check() : []),
       (error) => place(this.project, pipeline, error),
     )
   }
@@ -282,6 +284,19 @@ export class OpenProject {
     if (pipeline.pattern !== 'cdc') return null
     const ends = await this.ends(pipeline)
     return logOf(ends, pipeline).log.status(pipeline, await ends.target.readState(name))
+  }
+
+  /** The connector that fills the topics of a pipeline. Throws `bad-usage` where the pipeline reads none, or names no connector. */
+  async connector(name: string): Promise<PipelineConnector> {
+    const pipeline = await this.#one(name)
+    const { kafka } = pipeline.pattern === 'cdc' ? pipeline.source : { kafka: null }
+    if (pipeline.pattern !== 'cdc' || kafka === null)
+      throw new LoadError('bad-usage', `Pipeline ${name} reads no topics: it has no connector.`)
+    return new PipelineConnector(
+      pipeline,
+      await this.#connections.feed(pipeline.source.connection, kafka.connector?.from ?? null),
+      this.#connections,
+    )
   }
 
   /** Changes that the target refused, in the order of their commits at the source. */

@@ -56,7 +56,15 @@ describe('what holds up a beginning', () => {
     const session = await openSession(parsePostgresConfig({ url: database.url }), 'source shop', 'source').opened
     const names = ['a', 'b'].map((name) => ({ schema: 'public', name }))
     const tables = await Promise.all(names.map((name) => describeLogged(session, name)))
-    const source = { connection: 'shop', tables: names, slot: 'held', publication: 'held', failover: false, heartbeatSeconds: null }
+    const source = {
+      connection: 'shop',
+      tables: names,
+      slot: 'held',
+      publication: 'held',
+      failover: false,
+      heartbeatSeconds: null,
+      kafka: null,
+    }
     const pipeline = { name: 'shop', pattern: 'cdc', source, target: { connection: 'warehouse', schema: null }, ...POLICIES } as const
     const keeper = await database.connect()
     await keeper.query("SET application_name = 'index builder'; BEGIN; LOCK TABLE b IN SHARE UPDATE EXCLUSIVE MODE")

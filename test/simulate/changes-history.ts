@@ -280,6 +280,7 @@ function makePipeline(write: CdcPipeline['write'], tables: readonly string[]): C
       publication: 'shop',
       failover: false,
       heartbeatSeconds: null,
+      kafka: null,
     },
     target: { connection: 'target', schema: null },
     write,

@@ -124,7 +124,16 @@ export class LoggedSource implements LogSource {
 
   async status(): Promise<LogStatus> {
     const state = this.world.slot === null ? 'missing' : 'reserved'
-    return { retainedBytes: null, safeBytes: null, lagBytes: null, lagSeconds: null, state, invalidation: null, active: false }
+    return {
+      retainedBytes: null,
+      safeBytes: null,
+      lagBytes: null,
+      lagSeconds: null,
+      state,
+      invalidation: null,
+      active: false,
+      confirmed: null,
+    }
   }
 
   async drop(): Promise<{ removed: readonly string[]; left: readonly string[] }> {

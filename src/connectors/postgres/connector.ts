@@ -13,4 +13,5 @@ export const postgres: Connector<PostgresConfig> = {
     const { PostgresTarget } = await import('./target.ts')
     return new PostgresTarget(config, `target ${name}`)
   },
+  address: ({ host, port, database, user, password, tls }) => ({ host, port, database, user, password, tls: tls.mode }),
 }

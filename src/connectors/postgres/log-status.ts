@@ -7,6 +7,7 @@ import { fingerprintWords } from '../../core/pipeline.ts'
 import type { State } from '../../core/state.ts'
 import { readFacts } from './log-facts.ts'
 import { logIdentity, parsePosition } from './log-position.ts'
+import { printLsn } from './lsn.ts'
 import type { Session } from './session.ts'
 import { readSlot } from './slot.ts'
 
@@ -26,6 +27,7 @@ export async function readStatus(session: Session, pipeline: CdcPipeline, state:
     state: slot?.walStatus ?? 'missing',
     invalidation: slot?.invalidation ?? null,
     active: slot?.active ?? false,
+    confirmed: slot?.confirmed == null ? null : printLsn(slot.confirmed),
   }
 }
 

@@ -1,0 +1,59 @@
+// The fields of a pipeline with `pattern: cdc` whose source is a kafka connection: a connector of Debezium's reads the log, and the
+// pipeline its topics.
+
+import * as z from 'zod/mini'
+import { cdcSchema } from './cdc-schema.ts'
+import { fields, text, textThat } from './field.ts'
+import { loggedTables, publicationField, slotField, tableField } from './log-fields.ts'
+
+const connector = fields(
+  {
+    name: textThat(
+      (value) => /^[^/\s\p{Cc}]+$/u.test(value),
+      'is no name of a connector: it can hold no spaces and no /',
+      'What Kafka Connect calls the connector.',
+    ),
+    from: z.optional(text('Name of the postgres connection whose log the connector reads. Default: somebody else registers it.')),
+    slot: slotField,
+    publication: publicationField,
+    password: z.optional(
+      text(
+        'What Kafka Connect is told in place of the password of `from`: a reference to one of its config providers, such as $${file:/opt/secrets.properties:password}. Default: the password itself.',
+      ),
+    ),
+    heartbeat_table: z.optional(
+      tableField(
+        'A table (id integer PRIMARY KEY, ts timestamptz) at the source, which the connector writes now and then, so that its slot moves on while all others rest.',
+      ),
+    ),
+    properties: z.optional(
+      z
+        .record(
+          text("A property's name."),
+          z.union([z.string(), z.number(), z.boolean()], { error: 'expected text, a number, or true or false' }),
+          { error: 'expected a map of properties' },
+        )
+        .check(z.describe("More properties, by Debezium's own names; they win over those that tidemark sets.")),
+    ),
+  },
+  "Debezium's connector, as `tidemark connector register` sets it up.",
+)
+
+const source = fields(
+  {
+    connection: text('Name of the kafka connection.'),
+    topic_prefix: textThat(
+      (value) => /^[A-Za-z0-9._-]{1,200}$/.test(value),
+      'is no prefix of topics: letters, digits and . _ -',
+      "The connector's topic.prefix: changes of public.orders are in the topic PREFIX.public.orders.",
+    ),
+    tables: loggedTables,
+    connector: z.optional(connector),
+  },
+  'Whose changes are followed, and in which topics they are.',
+)
+
+const { workers: _, ...shared } = cdcSchema.shape
+
+/** A pipeline that reads the topics of a connector of Debezium's. */
+export const debeziumSchema = fields({ ...shared, source }, 'Follows the log of a database that Debezium reads.')

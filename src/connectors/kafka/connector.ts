@@ -1,0 +1,17 @@
+import type { Connector } from '../../contract/connector.ts'
+import { LoadError } from '../../core/errors.ts'
+import { type KafkaConfig, parseKafkaConfig } from './config.ts'
+
+/** Topics of Kafka that Debezium fills. */
+export const kafka: Connector<KafkaConfig> = {
+  name: 'kafka',
+  parse: parseKafkaConfig,
+  async feed({ connect, timeoutSeconds }, name, from) {
+    if (connect === null)
+      throw new LoadError('bad-project', `Connection ${name} does not say where Kafka Connect is.`, {
+        hint: 'Give the connection `connect: "http://…:8083"`.',
+      })
+    const [{ ConnectApi }, { ConnectFeed }] = await Promise.all([import('./connect-api.ts'), import('./connect-feed.ts')])
+    return new ConnectFeed(new ConnectApi({ url: connect, what: `connection ${name}`, timeoutMs: timeoutSeconds * 1000 }), from)
+  },
+}
