@@ -257,6 +257,12 @@ export const ERRORS = {
     meaning: "The source's log can't be read as what it should be.",
     hint: 'Run again. If it happens again at the same place, please report it with the version of the source.',
   },
+  'bad-message': {
+    retry: 'never',
+    exit: 1,
+    meaning: "A message of a topic can't be read as a change.",
+    hint: 'Nothing was skipped. See what writes to the topic, and with which settings.',
+  },
   'log-lost': {
     retry: 'never',
     exit: 3,

@@ -136,6 +136,37 @@ test('a chunk that is cut anywhere says the same in two', () => {
   )
 })
 
+test('rows that exchange keys in one transaction, told with all that they were', () => {
+  // What a deferred key and REPLICA IDENTITY FULL write: for a moment two rows have one key.
+  const chunk = new ChangesChunk()
+  const addRow = (values: readonly string[]): number => {
+    const row = chunk.addRow(3)
+    for (const [place, value] of values.entries()) chunk.setCell(row + place, Buffer.from(value), 0, value.length)
+    return row
+  }
+  const move = (old: readonly string[], row: readonly string[]): void => {
+    chunk.add(0, UPDATE)
+    chunk.old[chunk.count - 1] = addRow(old)
+    chunk.row[chunk.count - 1] = addRow(row)
+  }
+  move(['1', 'one', 'x'], ['2', 'one', 'x'])
+  move(['2', 'two', 'x'], ['1', 'two', 'x'])
+  // A third goes on to another key, and leaves none behind.
+  move(['3', 'three', 'x'], ['4', 'three', 'x'])
+  move(['4', 'three', 'x'], ['5', 'three', 'x'])
+  // The one that was there is deleted, not the one that came.
+  move(['6', 'six', 'x'], ['7', 'six', 'x'])
+  chunk.add(0, DELETE)
+  chunk.old[chunk.count - 1] = addRow(['7', 'seven', 'x'])
+  const before: Table = new Map(['1', '2', '3', '6', '7'].map((name): [string, Row] => [name, ['?', 'x']]))
+  expect(sorted(apply(before, chunk))).toEqual([
+    ['1', ['two', 'x']],
+    ['2', ['one', 'x']],
+    ['5', ['three', 'x']],
+    ['7', ['six', 'x']],
+  ])
+})
+
 describe('by hand', () => {
   const before: Table = new Map([
     ['1', ['a', 'b']],

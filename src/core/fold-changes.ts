@@ -74,7 +74,8 @@ class TableFold {
   }
 
   #delete(old: number): void {
-    this.#set(this.#entryOf(old), false, old, NONE)
+    const entry = this.#entryOf(old)
+    if (!this.#isOther(entry, old)) this.#set(entry, false, old, NONE)
   }
 
   #update(row: number, old: number): void {
@@ -83,9 +84,14 @@ class TableFold {
     if (old !== NONE) this.#fillKey(row, old)
     const left = this.#entryOf(before)
     const known = this.#live[left] === 1
+    const entry = old === NONE ? left : this.#entryOf(row)
+    if (this.#isOther(left, old)) {
+      // It moves away before the commit, and says then what it has become.
+      if (entry !== left) this.#set(entry, true, row, before)
+      return
+    }
     const merged = known ? this.#merge(row, this.#rows[left] as number) : row
     const base = known ? (this.#bases[left] as number) : before
-    const entry = old === NONE ? left : this.#entryOf(row)
     if (entry !== left) this.#set(left, false, before, NONE)
     this.#set(entry, true, merged, base)
   }
@@ -94,6 +100,28 @@ class TableFold {
     this.#live[entry] = live ? 1 : 0
     this.#rows[entry] = row
     this.#bases[entry] = base
+  }
+
+  /**
+   * Where a key is checked at the commit only, a row may come to the key of another that is still there. The one of before is told by
+   * what it was: it is not the row that has come.
+   */
+  #isOther(entry: number, old: number): boolean {
+    if (this.#live[entry] !== 1 || old === NONE) return false
+    const row = this.#rows[entry] as number
+    for (let place = 0; place < this.#table.width; place++) if (this.#differs(row + place, old + place)) return true
+    return false
+  }
+
+  /** Both are known, and are not the same. */
+  #differs(cell: number, other: number): boolean {
+    const { start, length, bytes } = this.#chunk
+    const size = length[cell] as number
+    if (size < NULL || (length[other] as number) < NULL) return false
+    if (size !== length[other]) return true
+    const [from, to] = [start[cell] as number, start[other] as number]
+    for (let at = 0; at < size; at++) if (bytes[from + at] !== bytes[to + at]) return true
+    return false
   }
 
   #fillKey(row: number, old: number): void {

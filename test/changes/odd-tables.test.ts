@@ -61,6 +61,22 @@ test.concurrent('a second unique column whose values change places, while values
   await loadsAll(loading, how)
 })
 
+test.concurrent.each(TARGET_KINDS)('keys that are checked at the commit, and exchanged before it, into %s', async (target) => {
+  await using loading = await startTables(
+    `CREATE TABLE x (id int PRIMARY KEY DEFERRABLE INITIALLY DEFERRED, v text);
+     ALTER TABLE x REPLICA IDENTITY FULL;
+     INSERT INTO x SELECT i, 'v' || i FROM generate_series(1, 9) AS i`,
+    ['public.x'],
+    { target },
+  )
+  const how = { x: ['id', 'v'] }
+  await loadsAll(loading, how)
+  await loading.source.run('UPDATE x SET id = 3 - id WHERE id < 3; UPDATE x SET id = id + 1 WHERE id > 5')
+  await loadsAll(loading, how)
+  await loading.source.run("UPDATE x SET id = 4 WHERE v = 'v3'; DELETE FROM x WHERE v = 'v4'")
+  await loadsAll(loading, how)
+})
+
 test.concurrent('a partitioned table by its root, with rows that move and partitions that come', async () => {
   await using loading = await startTables(
     `CREATE TABLE p (id int, at date, v text, PRIMARY KEY (id, at)) PARTITION BY RANGE (at);

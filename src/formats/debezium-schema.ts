@@ -1,0 +1,66 @@
+// Schemas that Kafka Connect's JsonConverter writes beside values. They are read as JavaScript objects, since they hold no values of rows,
+// and a message's schema is nearly always the one of the message before: it is compared, and read only where it differs.
+
+import type { JsonReader } from './debezium-json.ts'
+import { badMessage } from './debezium-refusal.ts'
+import { utf8Text } from './debezium-text.ts'
+
+export interface ConnectSchema {
+  readonly type: string
+  readonly name: string | null
+  readonly parameters: Readonly<Record<string, unknown>>
+  readonly items: ConnectSchema | null
+  /** Of a struct. */
+  readonly fields: ReadonlyMap<string, ConnectSchema>
+}
+
+/** A topic changes its schema rarely, and then for good; keys and rows of a table have one each. */
+const REMEMBERED = 4
+
+export class SchemaMemory {
+  readonly #known: { readonly bytes: Uint8Array; readonly schema: ConnectSchema }[] = []
+
+  /** The schema at `reader`, which is left behind it; null for a null. The same object as before for the same bytes. */
+  read(reader: JsonReader): ConnectSchema | null {
+    reader.peek()
+    const from = reader.at
+    for (const { bytes, schema } of this.#known) {
+      if (!sameAt(reader.bytes, from, reader.end, bytes)) continue
+      reader.at = from + bytes.length
+      return schema
+    }
+    if (reader.null()) return null
+    reader.skip()
+    const schema = schemaOf(JSON.parse(utf8Text(reader.bytes, from, reader.at) ?? 'null'), 0)
+    if (this.#known.length === REMEMBERED) this.#known.pop()
+    this.#known.unshift({ bytes: reader.bytes.slice(from, reader.at), schema })
+    return schema
+  }
+}
+
+function sameAt(bytes: Uint8Array, from: number, end: number, other: Uint8Array): boolean {
+  if (from + other.length > end) return false
+  for (let at = 0; at < other.length; at++) if (bytes[from + at] !== other[at]) return false
+  return true
+}
+
+function schemaOf(value: unknown, depth: number): ConnectSchema {
+  if (depth > 32 || !isObject(value) || typeof value['type'] !== 'string') throw badMessage('has a schema that is none')
+  const { type, name, parameters, items, fields } = value
+  const named = new Map<string, ConnectSchema>()
+  for (const field of Array.isArray(fields) ? fields : []) {
+    if (!isObject(field) || typeof field['field'] !== 'string') throw badMessage('has a schema that is none')
+    named.set(field['field'], schemaOf(field, depth + 1))
+  }
+  return {
+    type,
+    name: typeof name === 'string' ? name : null,
+    parameters: isObject(parameters) ? parameters : {},
+    items: isObject(items) ? schemaOf(items, depth + 1) : null,
+    fields: named,
+  }
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
