@@ -35,9 +35,21 @@ export interface Source {
   checkPartitions?(pipeline: ResolvedPartitions, table: Table): Promise<readonly Finding[]>
   /** A look at a table in partitions. */
   openPartitions?(pipeline: ResolvedPartitions, table: Table, options: PartitionOptions): Promise<PartitionedTable>
+  /** As a program sees it that reads the source's log and writes changes elsewhere; absent where there is no such program. */
+  describeLogged?(table: TableName): Promise<LoggedElsewhere>
   /** Its log can be followed; absent where a source has none. */
   readonly log?: LogSource
   close(): Promise<void>
+}
+
+/** A table whose changes another program reads from the log. */
+export interface LoggedElsewhere {
+  /** Without the columns that the log leaves out. */
+  readonly table: Table
+  /** In the same order: the types as the source declares them, `numeric(12,2)`, and whether one is an enum, or an array of one. */
+  readonly declared: readonly { readonly type: string; readonly isEnum: boolean }[]
+  /** Changes bring the whole row of before, not only its key. */
+  readonly wholeBefore: boolean
 }
 
 export interface PartitionOptions {

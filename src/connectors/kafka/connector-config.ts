@@ -96,3 +96,9 @@ function heartbeatQuery({ schema, name }: TableName): string {
   const table = [schema ?? 'public', name].map((part) => `"${part.replaceAll('"', '""')}"`).join('.')
   return `INSERT INTO ${table} (id, ts) VALUES (1, now()) ON CONFLICT (id) DO UPDATE SET ts = EXCLUDED.ts`
 }
+
+/** As the pipeline's connector has it; undefined where the pipeline does not say how it is configured. */
+export function connectorProperty({ source }: CdcPipeline, property: string): string | undefined {
+  const connector = source.kafka?.connector ?? null
+  return connector === null ? undefined : (connector.properties[property] ?? SAFE[property])
+}

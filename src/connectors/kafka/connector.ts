@@ -6,6 +6,10 @@ import { type KafkaConfig, parseKafkaConfig } from './config.ts'
 export const kafka: Connector<KafkaConfig> = {
   name: 'kafka',
   parse: parseKafkaConfig,
+  async source(config, name, related = alone) {
+    const { KafkaSource } = await import('./source.ts')
+    return new KafkaSource(config, `source ${name}`, related)
+  },
   async feed({ connect, timeoutSeconds }, name, from) {
     if (connect === null)
       throw new LoadError('bad-project', `Connection ${name} does not say where Kafka Connect is.`, {
@@ -14,4 +18,8 @@ export const kafka: Connector<KafkaConfig> = {
     const [{ ConnectApi }, { ConnectFeed }] = await Promise.all([import('./connect-api.ts'), import('./connect-feed.ts')])
     return new ConnectFeed(new ConnectApi({ url: connect, what: `connection ${name}`, timeoutMs: timeoutSeconds * 1000 }), from)
   },
+}
+
+async function alone(name: string): Promise<never> {
+  throw new LoadError('bad-project', `Connection ${name} is not at hand: the topics were opened without their project.`)
 }

@@ -3,7 +3,7 @@
 
 import type { Finding } from '../../contract/finding.ts'
 import type { ReadOptions } from '../../contract/read-options.ts'
-import type { PartitionedTable, PartitionOptions, Source } from '../../contract/source.ts'
+import type { LoggedElsewhere, PartitionedTable, PartitionOptions, Source } from '../../contract/source.ts'
 import type { Chunk } from '../../core/chunk.ts'
 import { LoadError } from '../../core/errors.ts'
 import type { Head, RunRequest } from '../../core/head.ts'
@@ -20,6 +20,7 @@ import { cursorLiteral, cursorOf } from './cursor.ts'
 import { type PostgresTable, relation } from './describe.ts'
 import { readHead, sliceLimits, valueAt } from './head.ts'
 import { PostgresLog } from './log-source.ts'
+import { describeLogged } from './logged-table.ts'
 import { PostgresPartitionedTable } from './partitioned-table.ts'
 import { rangePredicate } from './predicate.ts'
 import { describeSource, readCopy } from './read-copy.ts'
@@ -51,6 +52,21 @@ export class PostgresSource implements Source {
     const table = await describeSource(session, pipeline)
     this.#planned.set(pipeline.name, new Set(table.columns.map(({ name }) => name)))
     return table
+  }
+
+  async describeLogged(name: TableName): Promise<LoggedElsewhere> {
+    const session = await this.#open()
+    const { declarations, layout, ...table } = await describeLogged(session, name)
+    const rows = await session.query(
+      `SELECT a.attname AS name, 'e' IN (t.typtype, e.typtype) AS is_enum, c.relreplident = 'f' AS whole
+       FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid JOIN pg_type t ON t.oid = a.atttypid
+         LEFT JOIN pg_type e ON e.oid = t.typelem AND t.typcategory = 'A'
+       WHERE c.oid = $1::oid AND a.attnum > 0 AND NOT a.attisdropped`,
+      [table.oid],
+    )
+    const enums = new Set(rows.filter((row) => row['is_enum'] === 't').map((row) => row['name']))
+    const declared = table.columns.map((column) => ({ type: column.declared, isEnum: enums.has(column.name) }))
+    return { table, declared, wholeBefore: rows[0]?.['whole'] === 't' }
   }
 
   /** Tables whose names match, for wildcards and `init`. */

@@ -1,0 +1,229 @@
+// Debezium's topics as a log: a table a topic, its first rows in front of its changes. Nothing is made at the source. Offsets are a part
+// of the position, which is in the target together with the data; no group is joined.
+
+import type { ChangeStream, Dropped, LogBeginning, LogObservation, LogSource, LogStatus, ValueFormat } from '../../contract/log.ts'
+import type { LoggedElsewhere, Source } from '../../contract/source.ts'
+import { LoadError } from '../../core/errors.ts'
+import type { CdcPipeline } from '../../core/pipeline.ts'
+import type { Position } from '../../core/position.ts'
+import type { State } from '../../core/state.ts'
+import { printTableName } from '../../core/table.ts'
+import { topicOf } from '../../core/topic.ts'
+import { DebeziumDecoder } from '../../formats/debezium.ts'
+import { KafkaClient } from './client.ts'
+import { clientOptions } from './client-options.ts'
+import type { KafkaConfig } from './config.ts'
+import { modesOf } from './modes.ts'
+import { type FollowedTopic, TopicChanges } from './topic-changes.ts'
+import { parseTopicPlaces, printTopicPlaces, type TopicPlaces } from './topic-position.ts'
+import { TopicReader } from './topic-reader.ts'
+
+/** A chunk of changes has about so many bytes of messages. */
+const CHUNK_BYTES = 4 << 20
+
+export class KafkaLog implements LogSource {
+  readonly #config: KafkaConfig
+  readonly #what: string
+  readonly #related: (name: string) => Promise<Source>
+  #client: Promise<KafkaClient> | null = null
+  /** Fields without a column for which the table was looked at again: those that are still unknown then were dropped at the source. */
+  readonly #lookedFor = new Set<string>()
+
+  constructor(config: KafkaConfig, what: string, related: (name: string) => Promise<Source>) {
+    this.#config = config
+    this.#what = what
+    this.#related = related
+  }
+
+  #open(): Promise<KafkaClient> {
+    this.#client ??= clientOptions(this.#config, this.#what).then((options) => KafkaClient.open(options))
+    return this.#client
+  }
+
+  async observe(pipeline: CdcPipeline, state: State | null): Promise<LogObservation> {
+    const client = await this.#open()
+    const described = await this.#describe(pipeline)
+    const names = topicsOf(pipeline)
+    const found = await client.findTopics(names)
+    if (found.size === 0) await client.topics(names)
+    const known = state?.position.kind === 'log' ? parseTopicPlaces(state.position, pipeline.name) : new Map()
+    const ranges = await client.ranges([...found.keys()])
+    const head = new Map<string, TopicPlaces extends ReadonlyMap<string, infer Place> ? Place : never>()
+    for (const [name, { id }] of found)
+      head.set(name, { id, partitions: (ranges.get(name)?.ends ?? []).map((next) => ({ next, seen: null })) })
+    for (const [name, place] of known) if (!head.has(name)) head.set(name, place)
+    return {
+      tables: described.map(({ table }) => table),
+      layouts: described.map(() => ({ rows: '', columns: '' })),
+      head: printTopicPlaces(head),
+      identity: `kafka/${await client.clusterId()}/${pipeline.source.kafka?.topicPrefix}`,
+      there: { slot: false, publication: false },
+      values: ['pg-text'],
+    }
+  }
+
+  /** What the tables are comes from the database that the connector reads: messages without schemas do not say it. */
+  async #describe({ name, source }: CdcPipeline): Promise<readonly LoggedElsewhere[]> {
+    const from = source.kafka?.connector?.from ?? null
+    const database = from === null ? null : await this.#related(from)
+    if (database?.describeLogged === undefined)
+      throw new LoadError('log-unavailable', `Pipeline ${name} does not say which database its connector reads.`, {
+        where: this.#what,
+        hint: 'Name its connection: `connector: { name: …, from: … }`. The types of the columns are taken from there.',
+      })
+    const tables: LoggedElsewhere[] = []
+    for (const table of source.tables) tables.push(await database.describeLogged(table))
+    return tables
+  }
+
+  async begin(pipeline: CdcPipeline): Promise<LogBeginning> {
+    return new TopicsBeginning(await this.#beginnings(topicsOf(pipeline)))
+  }
+
+  /** Those that are read on stay where they end now; the others begin at the front. */
+  async beginAgain(pipeline: CdcPipeline, seen: LogObservation): Promise<LogBeginning> {
+    const places = new Map(parseTopicPlaces(seen.head, pipeline.name))
+    const begins = parseTopicPlaces(await this.#beginnings([...places.keys()]), pipeline.name)
+    return new TopicsBeginning(printTopicPlaces(new Map([...places, ...begins])))
+  }
+
+  /** Throws `log-unavailable` where the first messages of a topic are gone. */
+  async #beginnings(names: readonly string[]): Promise<Position> {
+    const client = await this.#open()
+    const topics = await client.findTopics(names)
+    const ranges = await client.ranges([...topics.keys()])
+    const places = new Map()
+    for (const [name, { id }] of topics) {
+      const { begins = [] } = ranges.get(name) ?? {}
+      const cut = begins.findIndex((offset) => offset > 0n)
+      if (cut >= 0)
+        throw new LoadError(
+          'log-unavailable',
+          `Topic "${name}" begins at offset ${begins[cut]} of partition ${cut}: its first messages were removed.`,
+          {
+            where: this.#what,
+            hint: 'Let the connector read the table anew (a new snapshot, in a topic of its own), and keep the topic by compaction or for long enough.',
+          },
+        )
+      places.set(name, { id, partitions: begins.map((next) => ({ next, seen: null })) })
+    }
+    return printTopicPlaces(places)
+  }
+
+  async open(
+    pipeline: CdcPipeline,
+    seen: LogObservation,
+    from: Position,
+    _format: ValueFormat,
+    until: Position | null,
+  ): Promise<ChangeStream> {
+    const client = await this.#open()
+    const described = await this.#describe(pipeline)
+    const wanted = described.filter(({ table }) => seen.tables.some(({ identity }) => identity === table.identity))
+    const topics = wanted.map((one, number) => this.#followed(pipeline, one, number))
+    const names = topics.map(({ name }) => name)
+    const stored = parseTopicPlaces(from, pipeline.name)
+    // A topic that was not there yet begins where it begins now.
+    const late = names.filter((name) => !stored.has(name))
+    const places: TopicPlaces = new Map([...stored, ...parseTopicPlaces(await this.#beginnings(late), pipeline.name)])
+    const goal = until === null ? null : parseTopicPlaces(until, pipeline.name)
+    const assigned = names.flatMap((name) => {
+      const place = places.get(name)
+      return (place?.partitions ?? []).map(({ next }, partition) => ({
+        topic: { name, id: place?.id ?? '', partitions: place?.partitions.length ?? 0 },
+        partition,
+        from: next,
+        until: goal?.get(name)?.partitions[partition]?.next ?? null,
+      }))
+    })
+    const reader = new TopicReader(client, assigned, { maxBytes: CHUNK_BYTES, maxPartitionBytes: CHUNK_BYTES })
+    return new TopicChanges(reader, topics, places, pipeline.name)
+  }
+
+  #followed(pipeline: CdcPipeline, { table, declared, wholeBefore }: LoggedElsewhere, number: number): FollowedTopic {
+    const name = topicOf(pipeline.source.kafka?.topicPrefix ?? '', table.name)
+    const modes = modesOf(pipeline)
+    const columns = table.columns.map((column, place) => ({
+      name: column.name,
+      declared: declared[place]?.type ?? 'text',
+      isEnum: declared[place]?.isEnum ?? false,
+      place,
+      absent: column.backfill ?? null,
+    }))
+    const { schema, name: tableName } = table.name
+    const debezium = { schema: schema ?? 'public', name: tableName, number, width: columns.length, columns, key: table.key, wholeBefore }
+    return {
+      name,
+      decoder: () => new DebeziumDecoder(debezium, { modes, form: 'envelope' }),
+      onUnknown: (fields) => {
+        const fresh = fields.filter((field) => !this.#lookedFor.has(`${name} ${field}`))
+        for (const field of fresh) this.#lookedFor.add(`${name} ${field}`)
+        if (fresh.length > 0) throw new LoadError('try-again', `Column "${fresh[0]}" came to table ${printTableName(table.name)}.`)
+      },
+    }
+  }
+
+  async check() {
+    return []
+  }
+
+  async status(pipeline: CdcPipeline, state: State | null): Promise<LogStatus> {
+    const { head } = await this.observe(pipeline, state)
+    const behind = state?.position.kind === 'log' ? messagesBehind(state.position, head, pipeline.name) : null
+    return {
+      retainedBytes: null,
+      safeBytes: null,
+      lagBytes: null,
+      lagSeconds: behind === 0n ? 0 : null,
+      state: behind === null ? 'missing' : `${behind} messages behind`,
+      invalidation: null,
+      active: false,
+      confirmed: null,
+    }
+  }
+
+  /** Nothing was made. */
+  async drop({ source }: CdcPipeline): Promise<Dropped> {
+    const connector = source.kafka?.connector?.name
+    return { removed: [], left: connector === undefined ? [] : [`connector ${connector}`] }
+  }
+
+  async close(): Promise<void> {
+    const client = this.#client
+    this.#client = null
+    await client?.then(
+      (one) => one.close(),
+      () => {},
+    )
+  }
+}
+
+function topicsOf({ source }: CdcPipeline): readonly string[] {
+  return source.tables.map((table) => topicOf(source.kafka?.topicPrefix ?? '', table))
+}
+
+function messagesBehind(position: Position, head: Position, pipeline: string): bigint {
+  const now = parseTopicPlaces(position, pipeline)
+  let behind = 0n
+  for (const [name, { partitions }] of parseTopicPlaces(head, pipeline))
+    for (const [number, { next }] of partitions.entries()) behind += next - (now.get(name)?.partitions[number]?.next ?? 0n)
+  return behind
+}
+
+/** The rows come with the changes. */
+class TopicsBeginning implements LogBeginning {
+  readonly position: Position
+  readonly formats = ['pg-copy-binary', 'columns'] as const
+
+  constructor(position: Position) {
+    this.position = position
+  }
+
+  async *read(): AsyncGenerator<never> {}
+
+  async pieces(): Promise<null> {
+    return null
+  }
+
+  async close(): Promise<void> {}
+}

@@ -1,0 +1,136 @@
+// Messages of a pipeline's topics as a stream of changes. A chunk may end after any message: within one partition the order is the
+// source's, across partitions and topics there is none.
+
+import type { ChangeStream, LogChunk } from '../../contract/log.ts'
+import { ChangesChunk } from '../../core/changes-chunk.ts'
+import { LoadError } from '../../core/errors.ts'
+import type { Position } from '../../core/position.ts'
+import type { DebeziumDecoder, DebeziumEvent } from '../../formats/debezium.ts'
+import { EmissionGuard } from './emission-guard.ts'
+import type { KafkaRecord } from './record-batches.ts'
+import { parseTopicPlaces, printTopicPlaces, type TopicPlaces } from './topic-position.ts'
+import type { PartitionRecords, TopicReader } from './topic-reader.ts'
+
+export interface FollowedTopic {
+  readonly name: string
+  /** One for each partition: what it remembers of one is nothing to another. */
+  readonly decoder: () => DebeziumDecoder
+  /** Told of a field that the table has no column for. */
+  readonly onUnknown: (fields: readonly string[]) => void
+}
+
+interface Partition {
+  next: bigint
+  readonly decoder: DebeziumDecoder
+  readonly guard: EmissionGuard
+  readonly topic: FollowedTopic
+}
+
+export class TopicChanges implements ChangeStream {
+  readonly #reader: TopicReader
+  readonly #pipeline: string
+  readonly #from: TopicPlaces
+  readonly #partitions = new Map<string, Partition>()
+  readonly #spare: ChangesChunk[] = []
+  #pending: readonly PartitionRecords[] = []
+
+  constructor(reader: TopicReader, topics: readonly FollowedTopic[], from: TopicPlaces, pipeline: string) {
+    this.#reader = reader
+    this.#pipeline = pipeline
+    this.#from = from
+    for (const topic of topics)
+      for (const [number, { next, seen }] of (from.get(topic.name)?.partitions ?? []).entries())
+        this.#partitions.set(`${topic.name}/${number}`, { next, decoder: topic.decoder(), guard: new EmissionGuard(seen), topic })
+  }
+
+  async next(waitMs: number): Promise<LogChunk> {
+    if (this.#pending.length === 0) this.#pending = await this.#reader.next(waitMs)
+    const chunk = this.#spare.pop() ?? new ChangesChunk()
+    let committedAt: number | null = null
+    let count = 0
+    for (const records of this.#pending) {
+      const micros = this.#decode(records, chunk)
+      count += records.records.length
+      if (micros !== null) committedAt = Math.max(committedAt ?? 0, Number(micros / 1000n))
+    }
+    this.#pending = []
+    return { changes: chunk, end: this.#position(), transactions: count, committedAt }
+  }
+
+  /** When the last change was made, microseconds. */
+  #decode({ topic, partition: number, records, next }: PartitionRecords, chunk: ChangesChunk): bigint | null {
+    const partition = this.#partitions.get(`${topic}/${number}`)
+    if (partition === undefined) return null
+    let micros: bigint | null = null
+    for (const record of records) {
+      const event = this.#decodeOne(partition, `${topic}/${number}/${record.offset}`, record, chunk)
+      micros = event?.position?.micros ?? micros
+      partition.next = record.offset + 1n
+    }
+    partition.next = next
+    return micros
+  }
+
+  /** Adds the change of a message, if it has one that was not there before. */
+  #decodeOne({ decoder, guard, topic }: Partition, place: string, record: KafkaRecord, chunk: ChangesChunk): DebeziumEvent | null {
+    const mark = chunk.end()
+    const event = decoded(decoder, place, record, chunk)
+    if (event.unknown.length > 0) topic.onUnknown(event.unknown)
+    if (event.kind === 'tombstone' || event.kind === 'message') return event
+    if (!guard.admits(event.position)) {
+      chunk.count = mark.count
+      chunk.cells = mark.cells
+      chunk.used = mark.used
+      return null
+    }
+    if (event.kind === 'change')
+      chunk.transactions.push({ first: mark.count, before: 0, position: place, committedMicros: event.position?.micros ?? 0n })
+    return event
+  }
+
+  #position(): Position {
+    const places = new Map(this.#from)
+    for (const [name, { id, partitions }] of this.#from) {
+      const now = partitions.map((before, number) => {
+        const partition = this.#partitions.get(`${name}/${number}`)
+        return partition === undefined ? before : { next: partition.next, seen: partition.guard.seen }
+      })
+      places.set(name, { id, partitions: now })
+    }
+    return printTopicPlaces(places)
+  }
+
+  recycle({ changes }: LogChunk): void {
+    changes.clear()
+    this.#spare.push(changes)
+  }
+
+  /** The position is in the target, and nothing is kept for it here: topics are kept by their own rules. */
+  acknowledge(): void {}
+
+  ping(): void {}
+
+  reaches(position: Position, goal: Position): boolean {
+    const [now, wanted] = [parseTopicPlaces(position, this.#pipeline), parseTopicPlaces(goal, this.#pipeline)]
+    for (const [name, { partitions }] of wanted)
+      for (const [number, { next }] of partitions.entries()) {
+        const place = now.get(name)?.partitions[number]
+        if (place !== undefined && place.next < next) return false
+      }
+    return true
+  }
+
+  async close(): Promise<void> {
+    this.#reader.close()
+  }
+}
+
+/** What is wrong with a message is said with its place. */
+function decoded(decoder: DebeziumDecoder, place: string, { key, value, headers }: KafkaRecord, chunk: ChangesChunk): DebeziumEvent {
+  try {
+    return decoder.decode({ key, value, headers: new Map(headers) }, chunk)
+  } catch (error) {
+    if (!(error instanceof LoadError)) throw error
+    throw new LoadError(error.code, `Message ${place}: ${error.message}`, { cause: error, hint: error.hint })
+  }
+}

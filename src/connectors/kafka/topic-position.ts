@@ -1,0 +1,64 @@
+// How far the topics of a pipeline have been delivered, as text: by topic its id, and of each partition the offset that comes next and
+// the last change of the source that was seen in it.
+
+import { LoadError } from '../../core/errors.ts'
+import type { Position } from '../../core/position.ts'
+import type { Seen } from './emission-guard.ts'
+
+export interface PartitionPlace {
+  readonly next: bigint
+  readonly seen: Seen | null
+}
+
+export interface TopicPlace {
+  readonly id: string
+  readonly partitions: readonly PartitionPlace[]
+}
+
+/** By the topic's name. */
+export type TopicPlaces = ReadonlyMap<string, TopicPlace>
+
+type Written = Readonly<Record<string, readonly [id: string, partitions: readonly (readonly [next: string, ...seen: string[]])[]]>>
+
+export function printTopicPlaces(places: TopicPlaces): Position {
+  const written: Record<string, unknown> = {}
+  for (const [topic, { id, partitions }] of [...places].sort(([a], [b]) => (a < b ? -1 : 1)))
+    written[topic] = [
+      id,
+      partitions.map(({ next, seen }) => [
+        String(next),
+        ...(seen === null ? [] : [seen.commit, seen.place, BigInt(seen.count)].map(String)),
+      ]),
+    ]
+  return { kind: 'log', at: JSON.stringify(written) }
+}
+
+/** Throws `state-corrupted`. */
+export function parseTopicPlaces(position: Position, pipeline: string): TopicPlaces {
+  if (position.kind !== 'log') throw broken(pipeline, null)
+  try {
+    const written = JSON.parse(position.at) as Written
+    if (typeof written !== 'object' || written === null) throw broken(pipeline, null)
+    return new Map(
+      Object.entries(written).map(([topic, [id, partitions]]) => [
+        topic,
+        {
+          id,
+          partitions: partitions.map(([next, commit, place, count]) => ({
+            next: BigInt(next),
+            seen:
+              commit === undefined || place === undefined
+                ? null
+                : { commit: BigInt(commit), place: BigInt(place), count: Number(count ?? 1) },
+          })),
+        },
+      ]),
+    )
+  } catch (error) {
+    throw broken(pipeline, error)
+  }
+}
+
+function broken(pipeline: string, cause: unknown): LoadError {
+  return new LoadError('state-corrupted', `The stored position of pipeline ${pipeline} is no place in topics of Kafka.`, { cause })
+}

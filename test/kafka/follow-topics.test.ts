@@ -1,0 +1,106 @@
+// The whole way: a Postgres, Debezium's connector, topics, and a target that is the source in the end. Whatever dies, nothing is lost.
+
+import { randomBytes } from 'node:crypto'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type KafkaStack, startKafka } from '../../src/testing/kafka-stack.ts'
+import { type PostgresServer, startPostgres } from '../../src/testing/postgres-server.ts'
+import { type Loading, startLoading, TARGET_KINDS, type TargetKind } from '../servers/loading.ts'
+
+let stack: KafkaStack
+let server: PostgresServer
+
+beforeAll(async () => {
+  ;[stack, server] = await Promise.all([startKafka({ connect: true }), startPostgres({ settings: { wal_level: 'logical' } })])
+}, 120_000)
+
+afterAll(async () => {
+  await Promise.all([stack[Symbol.asyncDispose](), server[Symbol.asyncDispose]()])
+})
+
+const MAKE = `
+  CREATE TABLE orders (id bigint PRIMARY KEY, customer text NOT NULL, amount numeric(12,2), note text, big text, at timestamptz, day date,
+    flags int[], doc jsonb, raw bytea);
+  ALTER TABLE orders ALTER big SET STORAGE EXTERNAL;
+  INSERT INTO orders SELECT i, 'customer ' || i, i * 1.25, CASE WHEN i % 3 = 0 THEN NULL ELSE 'ünï ' || i END, repeat('b' || i, 2000),
+    timestamptz '2024-01-01 00:00:00.123456+00' + i * interval '1 hour', date '2024-01-01' + i, ARRAY[i, NULL, 3], '{"a": 9007199254740993}',
+    '\\x00ff' FROM generate_series(1, 50) AS i;
+  CREATE TABLE lines (order_id bigint, line int, price numeric, PRIMARY KEY (order_id, line));
+  INSERT INTO lines SELECT i, j, i * 0.1 + j FROM generate_series(1, 20) AS i, generate_series(1, 3) AS j`
+
+const COLUMNS = {
+  orders: ['id', 'customer', 'amount', 'note', 'big', 'at', 'day'],
+  lines: ['order_id', 'line', 'price'],
+}
+
+async function start(target: TargetKind): Promise<Loading> {
+  const name = `t_${randomBytes(5).toString('hex')}`
+  const loading = await startLoading({ target, sourceServer: server.url(), pipelines: {} })
+  await loading.source.run(MAKE)
+  loading.pipelines(
+    {
+      shop: {
+        pattern: 'cdc',
+        source: {
+          connection: 'kafka',
+          topic_prefix: name,
+          tables: ['public.orders', 'public.lines'],
+          connector: { name, from: 'shop', slot: name, publication: name },
+        },
+        target: { connection: 'warehouse', schema: target === 'duckdb' ? 'main' : 'public' },
+      },
+    },
+    { kafka: { type: 'kafka', brokers: stack.brokers, connect: stack.connectUrl } },
+  )
+  const registered = await loading.cli(['connector', 'register', 'shop', '--yes'])
+  expect({ exit: registered.exit, err: registered.exit === 0 ? '' : registered.err }).toEqual({ exit: 0, err: '' })
+  return loading
+}
+
+/** Until the connector has brought everything, a run finds less than there is. */
+async function equals(loading: Loading): Promise<void> {
+  await expect
+    .poll(
+      async () => {
+        const { error } = await loading.run()
+        if (error !== null && error.code !== 'missing-table') throw new Error(`${error.code}: ${error.message}`)
+        const found = []
+        for (const [table, columns] of Object.entries(COLUMNS)) {
+          const { lost, surplus } = await loading.compare(table, { columns }).catch(() => ({ lost: ['no table'], surplus: [] }))
+          found.push(...lost, ...surplus)
+        }
+        return found
+      },
+      { timeout: 40_000, interval: 500 },
+    )
+    .toEqual([])
+}
+
+describe.each(TARGET_KINDS)('into %s', (target) => {
+  test('first rows and changes', async () => {
+    await using loading = await start(target)
+    await equals(loading)
+    await loading.source.run(`UPDATE orders SET amount = amount + 1 WHERE id < 10; DELETE FROM orders WHERE id = 20; UPDATE orders SET id = 500 WHERE id = 21;
+      UPDATE orders SET big = 'short' WHERE id = 22; DELETE FROM lines WHERE order_id = 3; INSERT INTO lines VALUES (99, 1, 1e20)`)
+    await loading.source.run('UPDATE orders SET note = NULL WHERE id > 40; UPDATE lines SET line = line + 10 WHERE order_id = 5')
+    await equals(loading)
+    await loading.source.run("ALTER TABLE orders ADD COLUMN extra text DEFAULT 'x'; UPDATE orders SET extra = 'y' WHERE id = 1")
+    await equals(loading)
+    await loading.source.run("TRUNCATE lines; INSERT INTO lines VALUES (1, 1, 'NaN')")
+    await equals(loading)
+  }, 120_000)
+})
+
+test('Connect is killed, and a run is killed, while changes come', async () => {
+  await using loading = await start('postgres')
+  await equals(loading)
+  for (let round = 0; round < 3; round++) {
+    await loading.source.run(
+      `UPDATE orders SET amount = amount + ${round}, note = 'round ${round}'; DELETE FROM lines WHERE order_id = ${round + 10}`,
+    )
+    if (round === 1) await stack.stopConnect('kill')
+    await loading.cli(['run'], { TIDEMARK_CRASH_AT: round === 0 ? 'before-commit' : 'after-commit' })
+    await loading.source.run(`UPDATE orders SET id = id + 1000 WHERE id = ${30 + round}`)
+    if (round === 1) await stack.startConnect()
+  }
+  await equals(loading)
+}, 180_000)
