@@ -1,9 +1,14 @@
 // The whole way: a Postgres, Debezium's connector, topics, and a target that is the source in the end. Whatever dies, nothing is lost.
 
 import { randomBytes } from 'node:crypto'
+import { cpSync } from 'node:fs'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type KafkaStack, startKafka } from '../../src/testing/kafka-stack.ts'
 import { type PostgresServer, startPostgres } from '../../src/testing/postgres-server.ts'
+import { userFolder } from '../end-to-end/built-command.ts'
+import { duckdbRows } from '../servers/duckdb-file.ts'
+import { freshDatabase } from '../servers/fresh-database.ts'
 import { type Loading, startLoading, TARGET_KINDS, type TargetKind } from '../servers/loading.ts'
 
 let stack: KafkaStack
@@ -89,6 +94,23 @@ describe.each(TARGET_KINDS)('into %s', (target) => {
     await equals(loading)
   }, 120_000)
 })
+
+test('the example, as a user runs it', async () => {
+  await using shop = await freshDatabase(server.url())
+  using folder = userFolder({ SOURCE_URL: shop.url, KAFKA_BROKER: stack.brokers[0] ?? '', CONNECT_URL: stack.connectUrl })
+  cpSync(join(import.meta.dirname, '../../examples/debezium'), folder.path, { recursive: true })
+  const { exit, out, err } = await folder.shell('./run.sh')
+  expect({ exit, err }).toEqual({ exit: 0, err: expect.stringContaining('1,000 rows (1,000 inserted)') })
+  expect(err).toContain('60 rows (50 updated, 10 deleted)')
+  expect(out).toContain('orders_debezium')
+  expect(
+    await duckdbRows(
+      join(folder.path, 'warehouse.duckdb'),
+      "SELECT count(*), count(*) FILTER (WHERE status = 'shipped') FROM staging.orders",
+    ),
+  ).toEqual([['990', '50']])
+  expect(await shop.rows('SELECT slot_name FROM pg_replication_slots WHERE database = current_database()')).toEqual([])
+}, 120_000)
 
 test('Connect is killed, and a run is killed, while changes come', async () => {
   await using loading = await start('postgres')

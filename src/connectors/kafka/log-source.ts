@@ -1,6 +1,7 @@
 // Debezium's topics as a log: a table a topic, its first rows in front of its changes. Nothing is made at the source. Offsets are a part
 // of the position, which is in the target together with the data; no group is joined.
 
+import type { Finding } from '../../contract/finding.ts'
 import type { ChangeStream, Dropped, LogBeginning, LogObservation, LogSource, LogStatus, ValueFormat } from '../../contract/log.ts'
 import type { LoggedElsewhere, Source } from '../../contract/source.ts'
 import { LoadError } from '../../core/errors.ts'
@@ -10,6 +11,8 @@ import type { State } from '../../core/state.ts'
 import { printTableName } from '../../core/table.ts'
 import { topicOf } from '../../core/topic.ts'
 import { DebeziumDecoder } from '../../formats/debezium.ts'
+import type { DebeziumColumn } from '../../formats/debezium-encoding.ts'
+import { debeziumLosses } from '../../formats/debezium-losses.ts'
 import { KafkaClient } from './client.ts'
 import { clientOptions } from './client-options.ts'
 import type { KafkaConfig } from './config.ts'
@@ -140,16 +143,11 @@ export class KafkaLog implements LogSource {
     return new TopicChanges(reader, topics, places, pipeline.name)
   }
 
-  #followed(pipeline: CdcPipeline, { table, declared, wholeBefore }: LoggedElsewhere, number: number): FollowedTopic {
+  #followed(pipeline: CdcPipeline, described: LoggedElsewhere, number: number): FollowedTopic {
+    const { table, wholeBefore } = described
     const name = topicOf(pipeline.source.kafka?.topicPrefix ?? '', table.name)
     const modes = modesOf(pipeline)
-    const columns = table.columns.map((column, place) => ({
-      name: column.name,
-      declared: declared[place]?.type ?? 'text',
-      isEnum: declared[place]?.isEnum ?? false,
-      place,
-      absent: column.backfill ?? null,
-    }))
+    const columns = debeziumColumns(described)
     const { schema, name: tableName } = table.name
     const debezium = { schema: schema ?? 'public', name: tableName, number, width: columns.length, columns, key: table.key, wholeBefore }
     return {
@@ -163,8 +161,18 @@ export class KafkaLog implements LogSource {
     }
   }
 
-  async check() {
-    return []
+  /** Values that the connector's settings refuse or falsify. */
+  async check(pipeline: CdcPipeline): Promise<readonly Finding[]> {
+    const findings: Finding[] = []
+    for (const described of await this.#describe(pipeline))
+      for (const { column, what, hint } of debeziumLosses(debeziumColumns(described), modesOf(pipeline)))
+        findings.push({
+          severity: 'warning',
+          code: 'connector-loses',
+          message: `Column "${column}" of ${printTableName(described.table.name)}: ${what}.`,
+          hint,
+        })
+    return findings
   }
 
   async status(pipeline: CdcPipeline, state: State | null): Promise<LogStatus> {
@@ -196,6 +204,17 @@ export class KafkaLog implements LogSource {
       () => {},
     )
   }
+}
+
+function debeziumColumns({ table, declared }: LoggedElsewhere): readonly DebeziumColumn[] {
+  return table.columns.map((column, place) => ({
+    name: column.name,
+    declared: declared[place]?.type ?? 'text',
+    isEnum: declared[place]?.isEnum ?? false,
+    place,
+    // Rows that are older than the column come without it.
+    absent: column.backfill ?? null,
+  }))
 }
 
 function topicsOf({ source }: CdcPipeline): readonly string[] {
