@@ -1,7 +1,7 @@
 import type { LogStatus } from '../contract/log.ts'
 import type { LedgerSummary } from '../core/ledger.ts'
 import { bytesText, count, grouped } from '../core/plan-text.ts'
-import { watermarkOf } from '../core/position.ts'
+import { placeInLog, watermarkOf } from '../core/position.ts'
 import { durationText } from '../core/run-view.ts'
 import type { StateRow } from '../core/state.ts'
 import { openProject } from '../project/open-project.ts'
@@ -21,7 +21,8 @@ export async function status(console: Console, names: readonly string[]): Promis
     const kept = await project.logStatus(pipeline.name)
     const log = pipeline.pattern === 'cdc' && kept !== null ? logFacts(pipeline.source.slot, kept) : null
     const lag = log === null ? lagSeconds(state) : log.lag_seconds
-    if (log !== null) notes.push(...slotText(pipeline.name, log))
+    if (log !== null && pipeline.pattern === 'cdc')
+      notes.push(...(pipeline.source.kafka === null ? slotText(pipeline.name, log) : [`${pipeline.name}: its topics are ${log.state}.`]))
     const quarantined = pipeline.pattern === 'cdc' ? (await project.quarantined(pipeline.name)).length : 0
     rows.push(statusJson(pipeline.name, pipeline.pattern, state, lag, partitions, log, quarantined))
     if (quarantined > 0) notes.push(`${pipeline.name}: ${count(quarantined, 'row')} in quarantine; see \`tidemark quarantine list\``)
@@ -77,7 +78,7 @@ function slotText(pipeline: string, log: LogFacts): string[] {
 }
 
 function positionText(state: StateRow | null): string | null {
-  return state?.position.kind === 'log' ? state.position.at : watermarkOf(state?.position ?? null)
+  return state?.position.kind === 'log' ? placeInLog(state.position) : watermarkOf(state?.position ?? null)
 }
 
 function partitionsText({ total, committed, running, failed }: LedgerSummary, what: string): string {

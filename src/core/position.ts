@@ -93,6 +93,13 @@ export function tableInMaking(position: Position | null): string | null {
   return position === null || position.kind === 'watermark' ? null : (position.table ?? null)
 }
 
+const SHORT = 40
+
+/** A place in a log for people: that in many topics is longer than anybody reads. */
+export function placeInLog({ at }: LogPosition): string {
+  return at.length <= SHORT ? at : `${at.slice(0, SHORT - 1)}…`
+}
+
 /** Is a full refresh in partitions under way? */
 export function isRefreshing(position: Position | null): boolean {
   return position?.kind === 'partitions' && position.refreshing === true

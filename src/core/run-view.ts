@@ -5,7 +5,7 @@ import type { PartitionPlan } from './partition-plan.ts'
 import { beginPartitions, foldPartition, type PartitionView, rowsOnTheirWay, strip } from './partition-view.ts'
 import type { Plan } from './plan.ts'
 import { bytesText, count, grouped, holdText } from './plan-text.ts'
-import { watermarkOf } from './position.ts'
+import { placeInLog, watermarkOf } from './position.ts'
 
 export interface PipelineView {
   readonly pipeline: string
@@ -169,7 +169,7 @@ function partitionsText({ total, committed, skipped, failed }: PartitionCounts):
 
 function placeText({ partitions, to }: PipelineResult): string {
   if (partitions !== null) return partitionsText(partitions)
-  return to?.kind === 'log' ? `position ${to.at}` : `watermark ${watermarkOf(to) ?? 'not set'}`
+  return to?.kind === 'log' ? `position ${placeInLog(to)}` : `watermark ${watermarkOf(to) ?? 'not set'}`
 }
 
 function lagText(ms: number): string {

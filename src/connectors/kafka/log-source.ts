@@ -183,7 +183,7 @@ export class KafkaLog implements LogSource {
       safeBytes: null,
       lagBytes: null,
       lagSeconds: behind === 0n ? 0 : null,
-      state: behind === null ? 'missing' : `${behind} messages behind`,
+      state: behind === null ? 'not read yet' : `${behind} messages ahead of the target`,
       invalidation: null,
       active: false,
       confirmed: null,
