@@ -3,6 +3,7 @@ import { type OptionsReview, pemOrPath } from './connection-options.ts'
 import { parseDuration } from './duration.ts'
 import { duration, fields, oneOf, secretTextThat, text, textThat } from './field.ts'
 import { withoutReferences } from './reference.ts'
+import { tlsOption } from './tls-option.ts'
 
 const MECHANISMS = ['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512'] as const
 const TLS_MODES = ['disable', 'require', 'verify-full'] as const
@@ -25,23 +26,7 @@ export const kafkaOptions = fields(
       ),
     ),
     connect_timeout: z.optional(duration('How long to wait for an answer of a broker, or of Kafka Connect. Default: 10s.')),
-    tls: z.optional(
-      z
-        .union([
-          oneOf(TLS_MODES, TLS_MODE),
-          fields(
-            {
-              mode: z.optional(oneOf(TLS_MODES, TLS_MODE)),
-              ca: z.optional(text('File with the certificates of the authorities to trust, or their text (PEM).')),
-              cert: z.optional(text('File with the certificate to show to the brokers, or its text (PEM).')),
-              key: z.optional(text('File with the key of that certificate, or its text (PEM) as ${file:PATH}.')),
-              server_name: z.optional(text('Name expected in the certificates of the brokers. Default: host.')),
-            },
-            'Encryption in detail.',
-          ),
-        ])
-        .check(z.describe('How connections to the brokers are encrypted. Default: verify-full for anything but this machine itself.')),
-    ),
+    tls: tlsOption(TLS_MODES, TLS_MODE, 'the brokers', 'connections to the brokers are'),
     sasl: z.optional(
       fields(
         {

@@ -1,8 +1,9 @@
 import * as z from 'zod/mini'
 import { type OptionsReview, pemOrPath } from './connection-options.ts'
 import { parseDuration } from './duration.ts'
-import { duration, fields, oneOf, secretTextThat, text, wholeNumber } from './field.ts'
+import { duration, fields, secretTextThat, text, wholeNumber } from './field.ts'
 import { withoutReferences } from './reference.ts'
+import { tlsOption } from './tls-option.ts'
 
 const TLS_MODES = ['disable', 'require', 'verify-ca', 'verify-full'] as const
 const TLS_MODE = 'verify-full checks certificate and host name, verify-ca the certificate only, require encrypts without any check.'
@@ -23,23 +24,7 @@ export const postgresOptions = fields(
     database: z.optional(text('Name of the database.')),
     user: z.optional(text('Role to log in as.')),
     password: z.optional(text('Password of the role: ${env:NAME} or ${file:PATH}, never literally.')),
-    tls: z.optional(
-      z
-        .union([
-          oneOf(TLS_MODES, TLS_MODE),
-          fields(
-            {
-              mode: z.optional(oneOf(TLS_MODES, TLS_MODE)),
-              ca: z.optional(text('File with the certificates of the authorities to trust, or their text (PEM).')),
-              cert: z.optional(text('File with the certificate to show to the server, or its text (PEM).')),
-              key: z.optional(text('File with the key of that certificate, or its text (PEM) as ${file:PATH}.')),
-              server_name: z.optional(text('Name expected in the certificate of the server. Default: host.')),
-            },
-            'Encryption in detail.',
-          ),
-        ])
-        .check(z.describe('How the connection is encrypted. Default: verify-full for anything but this machine itself.')),
-    ),
+    tls: tlsOption(TLS_MODES, TLS_MODE, 'the server', 'the connection is'),
     connect_timeout: z.optional(duration('How long to wait for the server when connecting. Default: 10s.')),
     application_name: z.optional(text('Name shown in pg_stat_activity. Default: tidemark.')),
     state_schema: z.optional(text('Schema of the state tables. Default: the default schema of the role.')),
