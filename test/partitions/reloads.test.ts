@@ -170,12 +170,12 @@ describe('changes at the source', () => {
     expect(await succeed(loading)).toMatchObject({ status: 'up-to-date', rows: { inserted: 0, deleted: 0 } })
     expect(await rowVersions(loading.target, 'orders')).toEqual(versions)
 
+    const old = await rowVersions(loading.target, 'orders WHERE id <= 50')
     await addOrders(loading.source, 101, 110)
     await loading.source.run("UPDATE orders SET note = 'changed' WHERE id = 51")
     expect((await succeed(loading)).rows).toMatchObject({ inserted: 60, deleted: 50 })
     expect(await loading.compare()).toEqual(same(110))
-    const old = await rowVersions(loading.target, 'orders WHERE id <= 50')
-    expect(versions.slice(0, 50)).toEqual(old)
+    expect(await rowVersions(loading.target, 'orders WHERE id <= 50')).toEqual(old)
   })
 
   test('a partition that was open once is loaded once more when its time is over', async () => {
