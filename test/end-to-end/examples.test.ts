@@ -3,6 +3,7 @@
 import { cpSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { startPostgres } from '../../src/testing/postgres-server.ts'
 import { duckdbRows } from '../servers/duckdb-file.ts'
 import { freshDatabase } from '../servers/fresh-database.ts'
 import { ROOT, userFolder } from './built-command.ts'
@@ -42,7 +43,9 @@ test('partitions: a backfill, a correction, and what has changed', async () => {
 })
 
 test('postgres-cdc: copies, catches up, follows until a signal, and leaves nothing at the source', async () => {
-  await using shop = await freshDatabase()
+  // A slot waits for every transaction of its server, also for those of other tests.
+  await using server = await startPostgres({ settings: { wal_level: 'logical' } })
+  await using shop = await freshDatabase(server.url())
   using folder = userFolder({ SOURCE_URL: shop.url })
   cpSync(join(ROOT, 'examples/postgres-cdc'), folder.path, { recursive: true })
   const { exit, out, err } = await folder.shell('./run.sh')

@@ -4,6 +4,7 @@ import { expect, test, vi } from 'vitest'
 import { LoadError } from '../../src/core/errors.ts'
 import { openProject } from '../../src/project/open-project.ts'
 import { startKafka } from '../../src/testing/kafka-stack.ts'
+import { startPostgres } from '../../src/testing/postgres-server.ts'
 import { freshDatabase } from '../servers/fresh-database.ts'
 
 vi.setConfig({ testTimeout: 300_000 })
@@ -21,7 +22,9 @@ async function failure(what: Promise<unknown>): Promise<LoadError> {
 }
 
 test('a connector is refused, registered, changed, stopped and removed', async () => {
-  await using database = await freshDatabase()
+  // A slot waits for every transaction of its server, also for those of other tests.
+  await using server = await startPostgres({ settings: { wal_level: 'logical' } })
+  await using database = await freshDatabase(server.url())
   await using kafka = await startKafka({ connect: true })
   await database.run(`CREATE TABLE orders (id int PRIMARY KEY, note text);
     CREATE TABLE "Mixed, Case" (id int PRIMARY KEY); CREATE TABLE heartbeat (id int PRIMARY KEY, ts timestamptz);
