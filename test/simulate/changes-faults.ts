@@ -4,7 +4,7 @@
 import type { ChangeStream, ChangeTarget, ChangeWriter, LogBeginning, LogSource } from '../../src/contract/log.ts'
 import type { Stage, Target } from '../../src/contract/target.ts'
 import { but } from './but.ts'
-import type { Process } from './partition-faults.ts'
+import { type Process, readInTurns } from './partition-faults.ts'
 
 export function troubledLog(log: LogSource, process: Process): LogSource {
   const passed = async <T>(work: () => Promise<T>): Promise<T> => {
@@ -13,13 +13,7 @@ export function troubledLog(log: LogSource, process: Process): LogSource {
   }
   const beginning = (inner: LogBeginning): LogBeginning =>
     but(inner, {
-      read: async function* (...asked) {
-        await process.pass()
-        for await (const chunk of inner.read(...asked)) {
-          yield chunk
-          await process.pass()
-        }
-      },
+      read: (...asked) => readInTurns(process, () => inner.read(...asked)),
     })
   const stream = (inner: ChangeStream): ChangeStream =>
     but(inner, {

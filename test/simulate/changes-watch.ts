@@ -7,7 +7,7 @@ import { TRUNCATE } from '../../src/core/changes-chunk.ts'
 import { type ChangeWrite, followedTables } from '../../src/core/pipeline.ts'
 import { describeTable, numberOf } from './logged-source.ts'
 import type { Cell, LoggedChange, LoggedWorld, WorldTable } from './logged-world.ts'
-import { BrokenPromise } from './partition-watch.ts'
+import { BrokenPromise, lookAfterCommits } from './look-after-commits.ts'
 
 type Found = Readonly<Record<string, string | bigint | null>>
 
@@ -18,32 +18,15 @@ export class ChangesWatch {
   /** Of each table that is followed, where its copy was taken. */
   #copied = new Map<string, number>()
   #seen: MemoryTarget['contents']
-  #broken: BrokenPromise | null = null
+  /** Throws what is wrong now, or was before. */
+  readonly look: () => void
 
   constructor(world: LoggedWorld, target: MemoryTarget, write: ChangeWrite) {
     this.#world = world
     this.#target = target
     this.#write = write
-    let held = target.contents
-    this.#seen = held
-    Object.defineProperty(target, 'contents', {
-      get: () => held,
-      set: (contents: MemoryTarget['contents']) => {
-        held = contents
-        this.look()
-      },
-    })
-  }
-
-  /** What was wrong first is said again by every later look: a run may have taken it for an error of its own. */
-  look(): void {
-    if (this.#broken !== null) throw this.#broken
-    try {
-      this.#look()
-    } catch (error) {
-      if (error instanceof BrokenPromise) this.#broken = error
-      throw error
-    }
+    this.#seen = target.contents
+    this.look = lookAfterCommits(target, () => this.#look())
   }
 
   #look(): void {

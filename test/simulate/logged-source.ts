@@ -129,6 +129,7 @@ export class LoggedSource implements LogSource {
       safeBytes: null,
       lagBytes: null,
       lagSeconds: null,
+      lagMessages: null,
       state,
       invalidation: null,
       active: false,

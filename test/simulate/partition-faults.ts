@@ -57,6 +57,15 @@ export class Process {
   }
 }
 
+/** Between two chunks it is somebody else's turn, too. */
+export async function* readInTurns<T>(process: Process, read: () => AsyncIterable<T>): AsyncIterable<T> {
+  await process.pass()
+  for await (const chunk of read()) {
+    yield chunk
+    await process.pass()
+  }
+}
+
 export function partitionSource(source: Source, process: Process): Source {
   const passed = async <T>(work: () => Promise<T>): Promise<T> => {
     await process.pass()
@@ -66,13 +75,7 @@ export function partitionSource(source: Source, process: Process): Source {
     but(inner, {
       begin: () => passed(() => inner.begin()),
       checksum: (...asked) => passed(() => inner.checksum(...asked)),
-      read: async function* (...asked) {
-        await process.pass()
-        for await (const chunk of inner.read(...asked)) {
-          yield chunk
-          await process.pass()
-        }
-      },
+      read: (...asked) => readInTurns(process, () => inner.read(...asked)),
     })
   const table = (inner: PartitionedTable): PartitionedTable =>
     but(inner, {

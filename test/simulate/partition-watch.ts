@@ -4,12 +4,10 @@
 import type { LedgerEntry } from '../../src/connectors/memory/state-store.ts'
 import type { MemoryTarget } from '../../src/connectors/memory/target.ts'
 import type { PartitionPipeline } from '../../src/core/pipeline.ts'
+import { BrokenPromise, lookAfterCommits } from './look-after-commits.ts'
 import { type Contents, contentsOf, idOf, isOnceSeen, isWanted, NULLS, rowsIn, sameRows } from './partition-compare.ts'
 import type { PartitionScenario } from './partition-scenario.ts'
 import type { PartitionWorld } from './partition-world.ts'
-
-/** Thrown where a history shows that a promise was broken. */
-export class BrokenPromise extends Error {}
 
 export class PartitionWatch {
   readonly #scenario: PartitionScenario
@@ -17,7 +15,8 @@ export class PartitionWatch {
   readonly #target: MemoryTarget
   readonly #ever = new Set<string>()
   #moments = 0
-  #broken: BrokenPromise | null = null
+  /** Throws what is wrong now, or was before. */
+  readonly look: () => void
   #seen: { contents: MemoryTarget['contents']; rows: Contents }
 
   constructor(scenario: PartitionScenario, world: PartitionWorld, target: MemoryTarget) {
@@ -25,25 +24,7 @@ export class PartitionWatch {
     this.#world = world
     this.#target = target
     this.#seen = { contents: target.contents, rows: new Map() }
-    let held = target.contents
-    Object.defineProperty(target, 'contents', {
-      get: () => held,
-      set: (contents: MemoryTarget['contents']) => {
-        held = contents
-        this.look()
-      },
-    })
-  }
-
-  /** What was wrong first is said again by every later look: a run may have taken it for an error of its own. */
-  look(): void {
-    if (this.#broken !== null) throw this.#broken
-    try {
-      this.#look()
-    } catch (error) {
-      if (error instanceof BrokenPromise) this.#broken = error
-      throw error
-    }
+    this.look = lookAfterCommits(target, () => this.#look())
   }
 
   #look(): void {
