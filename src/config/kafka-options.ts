@@ -1,9 +1,9 @@
 import * as z from 'zod/mini'
-import { type OptionsReview, pemOrPath } from './connection-options.ts'
+import type { OptionsReview } from './connection-options.ts'
 import { parseDuration } from './duration.ts'
 import { duration, fields, oneOf, secretTextThat, text, textThat } from './field.ts'
 import { withoutReferences } from './reference.ts'
-import { tlsOption } from './tls-option.ts'
+import { reviewTls, tlsOption } from './tls-option.ts'
 
 const MECHANISMS = ['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512'] as const
 const TLS_MODES = ['disable', 'require', 'verify-full'] as const
@@ -58,22 +58,14 @@ function isConnectUrl(value: string): boolean {
 }
 
 /** Seconds as a number, absolute paths; secrets that stand in the file itself are found. */
-export const reviewKafka: OptionsReview = (raw, report, { written, literal, directory }) => {
+export const reviewKafka: OptionsReview = (raw, report, context) => {
+  const { written, literal } = context
   const options: Record<string, unknown> = { ...raw }
   const connect = written(['connect'])
   if (connect !== null && /^[^/]*:\/\/[^/@]*:[^@]+@/.test(withoutReferences(connect))) literal(['connect'])
   const password = written(['sasl', 'password'])
   if (password !== null && withoutReferences(password) !== '') literal(['sasl', 'password'])
   if (typeof options['connect_timeout'] === 'string') options['connect_timeout'] = parseDuration(options['connect_timeout'])
-  const tls = raw['tls']
-  if (typeof tls === 'object' && tls !== null) {
-    const given = tls as Record<string, unknown>
-    if ((given['cert'] === undefined) !== (given['key'] === undefined)) report(['tls'], 'needs cert and key together', 'key')
-    const key = written(['tls', 'key'])
-    if (key !== null && withoutReferences(key).includes('-----BEGIN')) literal(['tls', 'key'])
-    const files = ['ca', 'cert', 'key'].filter((name) => typeof given[name] === 'string')
-    const paths = files.map((name) => [name, pemOrPath(directory, given[name] as string)])
-    options['tls'] = { ...given, ...Object.fromEntries(paths) }
-  }
+  if (raw['tls'] !== undefined) options['tls'] = reviewTls(raw['tls'], report, context)
   return options
 }

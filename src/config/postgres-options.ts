@@ -1,9 +1,9 @@
 import * as z from 'zod/mini'
-import { type OptionsReview, pemOrPath } from './connection-options.ts'
+import type { OptionsReview } from './connection-options.ts'
 import { parseDuration } from './duration.ts'
 import { duration, fields, secretTextThat, text, wholeNumber } from './field.ts'
 import { withoutReferences } from './reference.ts'
-import { tlsOption } from './tls-option.ts'
+import { reviewTls, tlsOption } from './tls-option.ts'
 
 const TLS_MODES = ['disable', 'require', 'verify-ca', 'verify-full'] as const
 const TLS_MODE = 'verify-full checks certificate and host name, verify-ca the certificate only, require encrypts without any check.'
@@ -43,7 +43,8 @@ function isPostgresUrl(value: string): boolean {
 }
 
 /** What no single option shows, and the options in the form in which the connector takes them: numbers, seconds, absolute paths. */
-export const reviewPostgres: OptionsReview = (raw, report, { written, literal, directory }) => {
+export const reviewPostgres: OptionsReview = (raw, report, context) => {
+  const { written, literal } = context
   // Beside a misspelt key this would only be noise.
   if (raw['url'] === undefined && raw['host'] === undefined && Object.keys(raw).every((key) => Object.hasOwn(postgresOptions.shape, key)))
     report([], 'needs a url, or host, database and user', 'key')
@@ -56,15 +57,7 @@ export const reviewPostgres: OptionsReview = (raw, report, { written, literal, d
   const options: Record<string, unknown> = { ...raw }
   if (options['port'] !== undefined) options['port'] = Number(options['port'])
   if (typeof options['connect_timeout'] === 'string') options['connect_timeout'] = parseDuration(options['connect_timeout'])
-  const tls = raw['tls']
-  if (typeof tls === 'object' && tls !== null) {
-    const given = tls as Record<string, unknown>
-    if ((given['cert'] === undefined) !== (given['key'] === undefined)) report(['tls'], 'needs cert and key together', 'key')
-    const key = written(['tls', 'key'])
-    if (key !== null && withoutReferences(key).includes('-----BEGIN')) literal(['tls', 'key'])
-    const files = ['ca', 'cert', 'key'].filter((name) => typeof given[name] === 'string')
-    options['tls'] = { ...given, ...Object.fromEntries(files.map((name) => [name, pemOrPath(directory, given[name] as string)])) }
-  }
+  if (raw['tls'] !== undefined) options['tls'] = reviewTls(raw['tls'], report, context)
   return options
 }
 
