@@ -4,10 +4,10 @@
 
 import type { ChangedTable, ChangeLoad } from '../contract/log.ts'
 import { OP_WORDS } from '../core/change-marks.ts'
-import { ABSENT, type ChangesChunk, DELETE, INSERT, NONE, TRUNCATE, UNCHANGED, UPDATE } from '../core/changes-chunk.ts'
+import { ABSENT, ChangesChunk, DELETE, INSERT, NONE, TRUNCATE, UNCHANGED, UPDATE } from '../core/changes-chunk.ts'
 import { LoadError } from '../core/errors.ts'
 import { type FoldedTable, foldChanges } from '../core/fold-changes.ts'
-import type { QuarantinedChange } from '../core/quarantine.ts'
+import type { QuarantinedChange, Replayed } from '../core/quarantine.ts'
 import { printTableName } from '../core/table.ts'
 import { addKeptRow, cellValue, type KeptValue, valuesJson } from './kept-values.ts'
 import { changePlaces } from './logged-changes.ts'
@@ -150,8 +150,19 @@ export class Quarantine {
     }
   }
 
+  /** Inside of a transaction: `write` tries the kept changes, and tells of each that is refused again. */
+  async replay(ids: readonly string[] | null, write: (recalled: Recalled, keep: KeepRefused) => Promise<unknown>): Promise<Replayed> {
+    const recalled = await this.#recall(new ChangesChunk(), ids)
+    const left = new Map<number, Refused>()
+    await write(recalled, async (_, refused) => {
+      for (const one of refused) left.set(one.row, one)
+    })
+    const replayed = await this.#settle(recalled, left)
+    return { replayed, left: recalled.wanted - replayed }
+  }
+
   /** Kept changes as a chunk, and what they come to; they are locked until the transaction ends. Those of other tables are left out. */
-  async recall(chunk: ChangesChunk, ids: readonly string[] | null): Promise<Recalled> {
+  async #recall(chunk: ChangesChunk, ids: readonly string[] | null): Promise<Recalled> {
     const all = await this.#store.list(this.#runner, this.#load.pipeline, true)
     const unknown = (ids ?? []).filter((id) => !all.some((one) => one.id === id))
     if (unknown.length > 0)
@@ -171,7 +182,7 @@ export class Quarantine {
             chunk,
             this.#tables.map(({ names, keyPlaces }) => ({ width: names.length, key: keyPlaces })),
           )
-    return { rows, folded, wanted: wanted.length }
+    return { chunk, rows, folded, wanted: wanted.length }
   }
 
   #recallOne(chunk: ChangesChunk, number: number, { op, payload, position, ordinal, committedAt }: QuarantinedChange): number {
@@ -188,7 +199,7 @@ export class Quarantine {
   }
 
   /** Those that fit are kept no more: returns how many. Why the others don't is noted. */
-  async settle(recalled: Recalled, refused: ReadonlyMap<number, Refused>): Promise<number> {
+  async #settle(recalled: Recalled, refused: ReadonlyMap<number, Refused>): Promise<number> {
     let fitting = 0
     for (const [row, change] of recalled.rows) {
       const why = refused.get(row)
@@ -199,7 +210,11 @@ export class Quarantine {
   }
 }
 
-export interface Recalled {
+/** Gets the refused rows of a table, by its number. */
+type KeepRefused = (table: number, refused: readonly Refused[]) => Promise<void>
+
+interface Recalled {
+  readonly chunk: ChangesChunk
   /** By the first cell of their rows. */
   readonly rows: ReadonlyMap<number, QuarantinedChange>
   readonly folded: readonly FoldedTable[]

@@ -3,7 +3,7 @@
 // that were changed go, and come back as they are now.
 
 import type { ChangeLoad, ChangeTarget, ChangeWriter } from '../../contract/log.ts'
-import { ChangesChunk } from '../../core/changes-chunk.ts'
+import type { ChangesChunk } from '../../core/changes-chunk.ts'
 import type { FoldedTable } from '../../core/fold-changes.ts'
 import { addCounts, NO_ROWS, type RowCounts } from '../../core/load.ts'
 import type { QuarantinedChange, Replayed } from '../../core/quarantine.ts'
@@ -126,17 +126,11 @@ class DuckdbChangeWriter implements ChangeWriter {
     const quarantine = this.#quarantine
     if (quarantine === null) return { replayed: 0, left: 0 }
     await this.#begin()
-    const chunk = new ChangesChunk()
-    const recalled = await quarantine.recall(chunk, ids)
-    const left = new Map<number, Refused>()
-    const keep = async (_: number, refused: readonly Refused[]): Promise<void> => {
-      for (const one of refused) left.set(one.row, one)
-    }
-    if (this.#load.write === 'append') await this.#appendAll(chunk, keep)
-    else await this.#applyAll(chunk, recalled.folded, keep)
-    const replayed = await quarantine.settle(recalled, left)
+    const replayed = await quarantine.replay(ids, ({ chunk, folded }, keep) =>
+      this.#load.write === 'append' ? this.#appendAll(chunk, keep) : this.#applyAll(chunk, folded, keep),
+    )
     await this.#end()
-    return { replayed, left: recalled.wanted - replayed }
+    return replayed
   }
 
   async #begin(): Promise<void> {

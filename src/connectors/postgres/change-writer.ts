@@ -1,7 +1,7 @@
 // Changes into Postgres: one transaction for whole transactions of the source, for all their tables, and for the position after them.
 
 import type { ChangeLoad, ChangeTarget, ChangeWriter } from '../../contract/log.ts'
-import { ChangesChunk } from '../../core/changes-chunk.ts'
+import type { ChangesChunk } from '../../core/changes-chunk.ts'
 import { LoadError } from '../../core/errors.ts'
 import type { FoldedTable } from '../../core/fold-changes.ts'
 import { addCounts, NO_ROWS, type RowCounts } from '../../core/load.ts'
@@ -217,17 +217,11 @@ class PostgresChangeWriter implements ChangeWriter {
     if (quarantine === null) return { replayed: 0, left: 0 }
     try {
       await this.#begin()
-      const chunk = new ChangesChunk()
-      const recalled = await quarantine.recall(chunk, ids)
-      const left = new Map<number, Refused>()
-      const keep = async (_: number, refused: readonly Refused[]): Promise<void> => {
-        for (const one of refused) left.set(one.row, one)
-      }
-      if (this.#load.write === 'append') await this.#appendOrSift(chunk, keep)
-      else await this.#applyOrSift(chunk, recalled.folded, keep)
-      const replayed = await quarantine.settle(recalled, left)
+      const replayed = await quarantine.replay(ids, ({ chunk, folded }, keep) =>
+        this.#load.write === 'append' ? this.#appendOrSift(chunk, keep) : this.#applyOrSift(chunk, folded, keep),
+      )
       await this.#end()
-      return { replayed, left: recalled.wanted - replayed }
+      return replayed
     } catch (error) {
       throw this.#mapped(error)
     }
