@@ -1,4 +1,5 @@
 import type { Finding } from '../contract/finding.ts'
+import { ERRORS, type ErrorCode } from '../core/errors.ts'
 import { openProject } from '../project/open-project.ts'
 import type { Console } from './console.ts'
 
@@ -26,12 +27,11 @@ export async function check(console: Console, names: readonly string[]): Promise
   return ok ? 0 : exitOf(findings)
 }
 
+/** A finding may also have a code of its own, which no run would end with. */
+function isErrorCode(code: string): code is ErrorCode {
+  return Object.hasOwn(ERRORS, code)
+}
+
 function exitOf(findings: readonly Finding[]): number {
-  return findings.some(
-    (finding) =>
-      finding.severity === 'error' &&
-      /^(unreachable|authentication|missing|tls|read-only|target-locked|log-|unsupported-server)/.test(finding.code),
-  )
-    ? 3
-    : 1
+  return findings.some(({ severity, code }) => severity === 'error' && isErrorCode(code) && ERRORS[code].exit === 3) ? 3 : 1
 }
