@@ -7,7 +7,9 @@ export async function drop(console: Console, name: string): Promise<number> {
   await using project = await openProject(console.options.config ?? null)
   const [pipeline] = await project.pipelines([name])
   const atSource =
-    pipeline?.pattern === 'cdc' ? `slot ${pipeline.source.slot} and publication ${pipeline.source.publication} at the source, and ` : ''
+    pipeline?.pattern === 'cdc' && pipeline.source.kafka === null
+      ? `slot ${pipeline.source.slot} and publication ${pipeline.source.publication} at the source, and `
+      : ''
   console.say(`${name}: removes ${atSource}all that the target remembers of it. The data at the target stay.`)
   const kept = pipeline?.pattern === 'cdc' ? (await project.quarantined(name)).length : 0
   if (kept > 0) console.say(`${name}: ${count(kept, 'row')} in quarantine ${kept === 1 ? 'goes' : 'go'} with it, and not into the tables.`)

@@ -22,7 +22,7 @@ export async function status(console: Console, names: readonly string[]): Promis
     const log = pipeline.pattern === 'cdc' && kept !== null ? logFacts(pipeline.source.slot, kept) : null
     const lag = log === null ? lagSeconds(state) : log.lag_seconds
     if (log !== null && pipeline.pattern === 'cdc')
-      notes.push(...(pipeline.source.kafka === null ? slotText(pipeline.name, log) : [`${pipeline.name}: its topics are ${log.state}.`]))
+      notes.push(...(pipeline.source.kafka === null ? slotText(pipeline.name, log) : [topicsText(pipeline.name, log)]))
     const quarantined = pipeline.pattern === 'cdc' ? (await project.quarantined(pipeline.name)).length : 0
     rows.push(statusJson(pipeline.name, pipeline.pattern, state, lag, partitions, log, quarantined))
     if (quarantined > 0) notes.push(`${pipeline.name}: ${count(quarantined, 'row')} in quarantine; see \`tidemark quarantine list\``)
@@ -48,6 +48,7 @@ function logFacts(slot: string, kept: LogStatus): LogFacts {
     safe_wal_size: kept.safeBytes,
     lag_bytes: kept.lagBytes,
     lag_seconds: kept.lagSeconds,
+    lag_messages: kept.lagMessages,
     invalidation_reason: kept.invalidation,
   }
 }
@@ -75,6 +76,10 @@ function slotText(pipeline: string, log: LogFacts): string[] {
   return [
     `${pipeline}: slot ${log.slot} is ${log.state}${why}: ${SLOT_STATES[log.state] ?? ''}${kept}${safe}; ${log.active ? 'it is being read' : 'nobody reads it'}.`,
   ]
+}
+
+function topicsText(pipeline: string, { lag_messages: behind }: LogFacts): string {
+  return `${pipeline}: ${behind === null ? 'its topics have not been read yet' : `${count(behind, 'message')} of its topics are not in the target`}.`
 }
 
 function positionText(state: StateRow | null): string | null {

@@ -117,7 +117,9 @@ export interface LogStatus {
   /** How far the target is behind; null where nobody knows. Seconds: since the time up to which it lacks nothing, 0 where it has all. */
   readonly lagBytes: number | null
   readonly lagSeconds: number | null
-  /** reserved, extended, unreserved, lost, missing. */
+  /** Of topics; null where the log has none. */
+  readonly lagMessages: number | null
+  /** reserved, extended, unreserved, lost, missing; of topics: kept. */
   readonly state: string
   /** Why it is lost, where the source says so. */
   readonly invalidation: string | null

@@ -1,6 +1,7 @@
 // A pipeline under another pattern: what it becomes, as a pipeline and as the fields of the project file. Its tables stay, and so does
 // whatever in them is as it is at the source.
 
+import { ownName } from '../config/log-fields.ts'
 import type { Source } from '../contract/source.ts'
 import type { Target } from '../contract/target.ts'
 import { LoadError } from '../core/errors.ts'
@@ -30,7 +31,7 @@ export async function toCdc(pipeline: Pipeline, ends: { readonly source: Source;
   const table = (await ends.source.describe(pipeline)).name
   const into = (await ends.target.describe(pipeline.target.table))?.name ?? pipeline.target.table
   if (into.name !== table.name) throw refuse(`writes to ${printTableName(into)}, under another name than the source's table has`)
-  const own = `tidemark_${name.toLowerCase().replaceAll(/[^a-z0-9_]/g, '_')}`.slice(0, 63)
+  const own = ownName(name)
   const cdc: CdcPipeline = {
     name,
     pattern: 'cdc',
@@ -75,6 +76,10 @@ export function toWatermark(pipeline: Pipeline, cursor: string | null): Conversi
   if (source.kafka !== null)
     throw new LoadError('bad-usage', `Pipeline ${name} reads topics, which have no cursor to read rows by.`, {
       hint: 'Make a new pipeline with `pattern: watermark` on the database itself, and a target of its own.',
+    })
+  if (source.kafka !== null)
+    throw new LoadError('bad-usage', `Pipeline ${name} follows topics, which no watermark can go by.`, {
+      hint: 'Make a new pipeline with `pattern: watermark` on the database itself.',
     })
   const pipelines = source.tables.map((table): WatermarkPipeline => {
     const into: TableName = { schema: target.schema ?? table.schema, name: table.name }

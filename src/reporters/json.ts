@@ -189,6 +189,7 @@ export interface LogFacts {
   readonly safe_wal_size: number | null
   readonly lag_bytes: number | null
   readonly lag_seconds: number | null
+  readonly lag_messages: number | null
   readonly invalidation_reason: string | null
 }
 

@@ -95,6 +95,42 @@ describe.each(TARGET_KINDS)('into %s', (target) => {
   }, 120_000)
 })
 
+test('followed until a signal, looked at, and dropped', async () => {
+  await using loading = await start('postgres')
+  await equals(loading)
+  const planned = await loading.cli(['plan'])
+  expect({ exit: planned.exit, err: planned.err }).toEqual({ exit: 0, err: '' })
+  // Lower bounds of arrays, and dates before Christ, are lost by every setting.
+  const checked = await loading.cli(['check'])
+  expect(checked.exit).toBe(0)
+  expect(JSON.parse(checked.out).findings).toContainEqual(
+    expect.objectContaining({ code: 'connector-loses', severity: 'warning', message: expect.stringContaining('"flags"') }),
+  )
+
+  const following = loading.start(['follow'])
+  const amount = async (): Promise<string | null | undefined> =>
+    (await loading.target.rows('SELECT amount FROM orders WHERE id = 1'))[0]?.amount
+  for (const wanted of ['101.00', '102.00']) {
+    await loading.source.run(`UPDATE orders SET amount = ${wanted} WHERE id = 1`)
+    await expect.poll(amount, { timeout: 30_000 }).toBe(wanted)
+  }
+  following.child.kill('SIGTERM')
+  expect((await following.done).exit).toBe(0)
+  await loading.source.run('DELETE FROM lines WHERE order_id = 1')
+  await expect
+    .poll(async () => JSON.parse((await loading.cli(['status'])).out).pipelines[0].log, { timeout: 30_000 })
+    .toMatchObject({ state: 'kept', lag_messages: expect.toSatisfy((behind: number) => behind >= 3) })
+  await equals(loading)
+  expect(JSON.parse((await loading.cli(['status'])).out).pipelines[0].log).toMatchObject({ lag_messages: 0, lag_seconds: 0 })
+
+  const converted = await loading.cli(['convert', 'shop', '--to', 'watermark', '--cursor', 'at', '--yes'])
+  expect({ exit: converted.exit, err: converted.err }).toEqual({ exit: 2, err: expect.stringContaining('follows topics') })
+  const dropped = await loading.cli(['drop', 'shop', '--yes'])
+  expect(dropped.exit).toBe(0)
+  expect(dropped.err).not.toContain('slot')
+  expect(await loading.state()).toBeNull()
+}, 120_000)
+
 test('the example, as a user runs it', async () => {
   await using shop = await freshDatabase(server.url())
   using folder = userFolder({ SOURCE_URL: shop.url, KAFKA_BROKER: stack.brokers[0] ?? '', CONNECT_URL: stack.connectUrl })

@@ -52,12 +52,12 @@ const UNCOMMITTED = 0
 
 export class KafkaClient {
   readonly what: string
-  readonly library: KafkaLibrary
+  readonly driver: KafkaLibrary
   /** For `metadata`, `listOffsets` and `fetch`, and nothing else of it. */
   readonly #consumer: Consumer
   readonly #pool: ReturnType<typeof rawFetchPool>
 
-  private constructor(library: KafkaLibrary, options: ClientOptions) {
+  private constructor(driver: KafkaLibrary, options: ClientOptions) {
     const { tls, sasl } = options
     const how = {
       connectTimeout: CONNECT_MS,
@@ -67,8 +67,8 @@ export class KafkaClient {
       ...(sasl === undefined ? {} : { sasl }),
     }
     this.what = options.what
-    this.library = library
-    this.#consumer = new library.Consumer({
+    this.driver = driver
+    this.#consumer = new driver.Consumer({
       ...how,
       clientId: CLIENT_ID,
       // Asked for by the library; nothing ever joins it.
@@ -77,7 +77,7 @@ export class KafkaClient {
       retries: 0,
       autocreateTopics: false,
     })
-    this.#pool = rawFetchPool(library, CLIENT_ID, how)
+    this.#pool = rawFetchPool(driver, CLIENT_ID, how)
   }
 
   /** Connects when something is asked. */

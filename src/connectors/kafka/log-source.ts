@@ -5,6 +5,7 @@ import type { Finding } from '../../contract/finding.ts'
 import type { ChangeStream, Dropped, LogBeginning, LogObservation, LogSource, LogStatus, ValueFormat } from '../../contract/log.ts'
 import type { LoggedElsewhere, Source } from '../../contract/source.ts'
 import { LoadError } from '../../core/errors.ts'
+import { invariant } from '../../core/invariant.ts'
 import type { CdcPipeline } from '../../core/pipeline.ts'
 import type { Position } from '../../core/position.ts'
 import type { State } from '../../core/state.ts'
@@ -29,6 +30,8 @@ export class KafkaLog implements LogSource {
   readonly #what: string
   readonly #related: (name: string) => Promise<Source>
   #client: Promise<KafkaClient> | null = null
+  /** By the table's identity, as it was looked at last. */
+  #described: ReadonlyMap<string, LoggedElsewhere> = new Map()
   /** Fields without a column for which the table was looked at again: those that are still unknown then were dropped at the source. */
   readonly #lookedFor = new Set<string>()
 
@@ -46,6 +49,7 @@ export class KafkaLog implements LogSource {
   async observe(pipeline: CdcPipeline, state: State | null): Promise<LogObservation> {
     const client = await this.#open()
     const described = await this.#describe(pipeline)
+    this.#described = new Map(described.map((one) => [one.table.identity, one]))
     const names = topicsOf(pipeline)
     const found = await client.findTopics(names)
     if (found.size === 0) await client.topics(names)
@@ -121,9 +125,9 @@ export class KafkaLog implements LogSource {
     until: Position | null,
   ): Promise<ChangeStream> {
     const client = await this.#open()
-    const described = await this.#describe(pipeline)
-    const wanted = described.filter(({ table }) => seen.tables.some(({ identity }) => identity === table.identity))
-    const topics = wanted.map((one, number) => this.#followed(pipeline, one, number))
+    const described = seen.tables.flatMap(({ identity }) => this.#described.get(identity) ?? [])
+    invariant(described.length === seen.tables.length, 'tables are looked at before their topics are opened')
+    const topics = described.map((one, number) => this.#followed(pipeline, one, number))
     const names = topics.map(({ name }) => name)
     const stored = parseTopicPlaces(from, pipeline.name)
     // A topic that was not there yet begins where it begins now.
@@ -183,7 +187,8 @@ export class KafkaLog implements LogSource {
       safeBytes: null,
       lagBytes: null,
       lagSeconds: behind === 0n ? 0 : null,
-      state: behind === null ? 'not read yet' : `${behind} messages ahead of the target`,
+      lagMessages: behind === null ? null : Number(behind),
+      state: 'kept',
       invalidation: null,
       active: false,
       confirmed: null,

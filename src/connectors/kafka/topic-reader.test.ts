@@ -28,7 +28,7 @@ function answer(partition: number, content: { readonly bytes?: Buffer; readonly 
 function clientOf(brokers: Readonly<Record<number, Broker>>, leaders: () => readonly number[]): FetchingClient {
   return {
     what: 'source shop',
-    library,
+    driver: library,
     fetch: (node, asked) => brokers[node]?.(asked) ?? Promise.reject(new Error(`no broker ${node}`)),
     findTopics: async () => new Map([[TOPIC.name, { ...TOPIC, leaders: leaders() }]]),
     ranges: async () => new Map(),

@@ -60,7 +60,7 @@ type Answer = { readonly node: number; readonly members: readonly Following[] } 
 )
 
 /** What it needs of a client. */
-export type FetchingClient = Pick<KafkaClient, 'what' | 'library' | 'fetch' | 'findTopics' | 'ranges'>
+export type FetchingClient = Pick<KafkaClient, 'what' | 'driver' | 'fetch' | 'findTopics' | 'ranges'>
 
 export class TopicReader {
   readonly #client: FetchingClient
@@ -173,7 +173,7 @@ export class TopicReader {
   }
 
   #decoding(one: Following, { aborted }: FetchedPartition): BatchOptions {
-    const { crc32c, compressionsAlgorithmsByBitmask } = this.#client.library
+    const { crc32c, compressionsAlgorithmsByBitmask } = this.#client.driver
     return {
       what: describe(this.#client.what, one),
       from: one.next,
@@ -189,8 +189,8 @@ export class TopicReader {
 
   /** What the broker's error means; that of a topic may be said better by a look at it. */
   async #refusal(one: Following, errorCode: number): Promise<LoadError> {
-    const { what, library } = this.#client
-    const name: string = library.protocolErrorsCodesById[errorCode as keyof typeof library.protocolErrorsCodesById] ?? String(errorCode)
+    const { what, driver } = this.#client
+    const name: string = driver.protocolErrorsCodesById[errorCode as keyof typeof driver.protocolErrorsCodesById] ?? String(errorCode)
     if (name === 'OFFSET_OUT_OF_RANGE') return this.#offsetRefusal(one)
     if (name === 'CORRUPT_MESSAGE')
       return new LoadError('log-corrupted', `${describe(what, one)}: the broker finds its own file damaged at offset ${one.next}.`)

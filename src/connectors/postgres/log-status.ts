@@ -24,6 +24,7 @@ export async function readStatus(session: Session, pipeline: CdcPipeline, state:
     safeBytes: slot?.safeBytes ?? null,
     lagBytes: behind.bytes ?? slot?.lagBytes ?? null,
     lagSeconds: behind.seconds,
+    lagMessages: null,
     state: slot?.walStatus ?? 'missing',
     invalidation: slot?.invalidation ?? null,
     active: slot?.active ?? false,
