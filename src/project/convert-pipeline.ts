@@ -77,10 +77,6 @@ export function toWatermark(pipeline: Pipeline, cursor: string | null): Conversi
     throw new LoadError('bad-usage', `Pipeline ${name} reads topics, which have no cursor to read rows by.`, {
       hint: 'Make a new pipeline with `pattern: watermark` on the database itself, and a target of its own.',
     })
-  if (source.kafka !== null)
-    throw new LoadError('bad-usage', `Pipeline ${name} follows topics, which no watermark can go by.`, {
-      hint: 'Make a new pipeline with `pattern: watermark` on the database itself.',
-    })
   const pipelines = source.tables.map((table): WatermarkPipeline => {
     const into: TableName = { schema: target.schema ?? table.schema, name: table.name }
     return {
