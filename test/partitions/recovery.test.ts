@@ -1,7 +1,7 @@
 // A run in partitions that dies, loses a server or a line. Whatever was committed stays as it was, the rest follows, and nothing is
 // left behind.
 
-import { describe, type ExpectStatic, expect, test } from 'vitest'
+import { describe, type ExpectStatic, expect, test, vi } from 'vitest'
 import { PARTITION_CRASH_POINTS } from '../../src/engine/crash-point.ts'
 import { startFaultProxy } from '../../src/testing/fault-proxy.ts'
 import { startPostgres } from '../../src/testing/postgres-server.ts'
@@ -224,6 +224,26 @@ test('a run that is stopped gives its partitions back at once', async () => {
   expect(statuses).not.toContain('failed')
   await succeed(loading)
   expect(await loading.compare()).toEqual(same(MANY * 5))
+})
+
+test('a run that is stopped while it commits a partition has committed it whole, or not at all', async () => {
+  await using loading = await startPartitions(BY_ID)
+  await makeOrders(loading.source, 10)
+  await succeed(loading)
+  await loading.source.run("UPDATE orders SET note = 'changed' WHERE id > 5; UPDATE orders SET id = 20 WHERE id = 1")
+  await loading.target.run(`CREATE FUNCTION rest() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.5); RETURN NEW; END $$;
+    CREATE TRIGGER rest BEFORE INSERT ON orders FOR EACH ROW EXECUTE FUNCTION rest()`)
+  const stop = new AbortController()
+  const [{ key = '' } = {}] = await loading.target.rows('SELECT partition_key AS key FROM pipeline_partitions')
+  const run = loading.run({ partitions: [key ?? ''], signal: stop.signal })
+  const sleeping = "SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()"
+  await vi.waitUntil(async () => (await loading.target.rows(sleeping)).length > 0, 10_000)
+  stop.abort()
+  expect((await run).error?.code).toBe('stopped')
+  await vi.waitUntil(async () => (await loading.target.rows(sleeping)).length === 0, 10_000)
+  expect(await ledger(loading.target)).not.toContainEqual(expect.objectContaining({ status: 'committed' }))
+  await succeed(loading)
+  expect(await loading.compare()).toEqual(same(10))
 })
 
 test('a process killed by the signal of its terminal ends in time, and the next one goes on', async () => {

@@ -132,7 +132,7 @@ describe('changes at the source', () => {
       loading.target,
       "orders WHERE updated_at < '2024-01-01 09:00+00' OR updated_at >= '2024-01-01 10:00+00'",
     )
-    expect((await succeed(loading)).rows).toMatchObject({ inserted: 60, deleted: 60 })
+    expect((await succeed(loading)).rows).toMatchObject({ inserted: 0, updated: 1, unchanged: 59, deleted: 0 })
     expect(
       await rowVersions(loading.target, "orders WHERE updated_at < '2024-01-01 09:00+00' OR updated_at >= '2024-01-01 10:00+00'"),
     ).toEqual(versions)
@@ -154,7 +154,7 @@ describe('changes at the source', () => {
     expect(await loading.compare()).toEqual(same(ROWS))
     const versions = await rowVersions(loading.target, 'orders')
     await succeed(loading)
-    expect((await rowVersions(loading.target, 'orders')).join() === versions.join()).toBe(detect === 'checksum')
+    expect(await rowVersions(loading.target, 'orders')).toEqual(versions)
     expect(await loading.compare()).toEqual(same(ROWS))
   })
 
@@ -173,7 +173,7 @@ describe('changes at the source', () => {
     const old = await rowVersions(loading.target, 'orders WHERE id <= 50')
     await addOrders(loading.source, 101, 110)
     await loading.source.run("UPDATE orders SET note = 'changed' WHERE id = 51")
-    expect((await succeed(loading)).rows).toMatchObject({ inserted: 60, deleted: 50 })
+    expect((await succeed(loading)).rows).toMatchObject({ inserted: 10, updated: 1, unchanged: 49, deleted: 0 })
     expect(await loading.compare()).toEqual(same(110))
     expect(await rowVersions(loading.target, 'orders WHERE id <= 50')).toEqual(old)
   })

@@ -23,9 +23,9 @@ export class CopyIn implements Submittable {
     this.#done.promise.catch(() => {})
   }
 
-  /** The server has refused it; the connection is free for what comes next. */
-  get failed(): boolean {
-    return this.#error !== null
+  /** The server waits for more; once it has refused or taken all, the connection is free for what comes next. */
+  get underWay(): boolean {
+    return this.#error === null && this.#rows === null
   }
 
   submit(connection: Connection): void {

@@ -20,6 +20,7 @@ import { addKey, buildKey } from './key.ts'
 import type { Ledger } from './ledger.ts'
 import { takeMovedRows } from './moved-rows.ts'
 import { type NativePartition, openNativePartition } from './native-partition.ts'
+import { isFilled, mayReplaceChanged, replaceChanged } from './replace-changed.ts'
 import type { Session } from './session.ts'
 import type { StateStore } from './state-store.ts'
 import { canUpsert, upsertStatement } from './upsert.ts'
@@ -31,13 +32,15 @@ export class PostgresStage implements Stage {
   readonly #load: Load
   readonly #store: StateStore
   readonly #ledger: Ledger | null
-  readonly #direct: boolean
+  /** Rows go into the table itself, and not into a temporary one. */
+  #direct: boolean
   readonly #began = performance.now()
   #copy: CopyIn | null = null
   #rowsWritten = 0
   /** Rows of the partition that gave way. */
   #replaced = 0
   #native: NativePartition | null = null
+  #committing = false
   #encode: ((chunk: Extract<Chunk, { format: 'columns' }>) => Uint8Array) | null = null
 
   private constructor(session: Session, load: Load, store: StateStore, ledger: Ledger | null) {
@@ -54,6 +57,7 @@ export class PostgresStage implements Stage {
     await session.query('BEGIN')
     try {
       for (const change of load.changes) for (const statement of schemaStatements(POSTGRES, change)) await session.query(statement)
+      if (replacesPartition(load) && mayReplaceChanged(load)) stage.#direct = !(await isFilled(session, load))
       if (!stage.#direct) await session.query(stageTable(load))
       else if (replacesPartition(load)) await stage.#deletePartition()
     } catch (error) {
@@ -81,6 +85,7 @@ export class PostgresStage implements Stage {
   }
 
   async commit(settlement: Settlement, rowsRead: number): Promise<RowCounts> {
+    this.#committing = true
     try {
       await this.#finishCopy(rowsRead)
       const rows = await this.#applyAndSettle(settlement, rowsRead)
@@ -90,6 +95,8 @@ export class PostgresStage implements Stage {
       return rows
     } catch (error) {
       throw this.#mapped(error)
+    } finally {
+      this.#committing = false
     }
   }
 
@@ -155,7 +162,8 @@ export class PostgresStage implements Stage {
   async #apply(rowsRead: number): Promise<RowCounts> {
     const load = this.#load
     if (replacesPartition(load)) {
-      if (!this.#direct) return this.#replaceByKey(rowsRead)
+      if (load.partition?.byKey === true) return this.#replaceByKey(rowsRead)
+      if (!this.#direct) return replaceChanged(this.#session, load, STAGE, rowsRead)
       refuseShrinking(load, this.#replaced, rowsRead)
       await this.#native?.finish()
       return { ...NO_ROWS, inserted: rowsRead, deleted: this.#replaced }
@@ -239,8 +247,9 @@ export class PostgresStage implements Stage {
   }
 
   async abort(): Promise<void> {
-    // A COPY under way can't be rolled back politely; the server undoes all of it when the connection goes.
-    if ((this.#copy !== null && !this.#copy.failed) || this.#session.broken) {
+    // A COPY under way can't be rolled back politely, and a ROLLBACK amid the statements of a commit would let the rest of them stand
+    // alone; the server undoes all of it when the connection goes.
+    if (this.#committing || this.#copy?.underWay === true || this.#session.broken) {
       this.#session.cancel()
       this.#session.destroy()
       return

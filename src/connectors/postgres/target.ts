@@ -15,6 +15,7 @@ import { describeIfThere } from './describe.ts'
 import { POSTGRES } from './dialect.ts'
 import { Ledger } from './ledger.ts'
 import { PostgresPartitions } from './partition-target.ts'
+import { mayReplaceChanged, replaceStatements } from './replace-changed.ts'
 import { openSession, type Session, type SessionOnItsWay } from './session.ts'
 import { PostgresStage } from './stage.ts'
 import { StateStore } from './state-store.ts'
@@ -117,7 +118,10 @@ function rowStatements(load: Load): readonly string[] {
   const stage = 'tidemark_stage'
   const copyInto = (table: string): string => `COPY ${table} FROM STDIN (FORMAT binary)`
   const target = POSTGRES.table(load.table.name)
-  if (load.strategy === 'overwrite-partition') return [...clearPartition(load, target), copyInto(target)]
+  if (load.strategy === 'overwrite-partition') {
+    if (mayReplaceChanged(load)) return [copyInto(stage), ...replaceStatements(load, stage)]
+    return [...clearPartition(load, target), copyInto(target)]
+  }
   if (load.creates || load.strategy === 'append') return [copyInto(target)]
   const apply = applyStatements(POSTGRES, load, stage)
   const changed = load.strategy === 'delete-insert' ? apply.deleteChanged : apply.updateChanged
