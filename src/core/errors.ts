@@ -122,6 +122,12 @@ export const ERRORS = {
     hint: 'Check the spelling; a name with capitals or odd characters stands in double quotes.',
   },
   'missing-column': { retry: 'never', exit: 3, meaning: 'A named column does not exist.', hint: 'Check the spelling.' },
+  'unknown-columns': {
+    retry: 'never',
+    exit: 3,
+    meaning: 'Nothing says which columns a table has whose changes come by topics, or of which types they are.',
+    hint: 'Name the database with `connector: { from: … }`, let the connector send schemas, make the table in the target, or write its columns into the project file with `declare`.',
+  },
   'missing-privilege': {
     retry: 'never',
     exit: 3,

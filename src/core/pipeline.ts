@@ -95,6 +95,22 @@ export interface KafkaTopics {
   readonly topicPrefix: string
   /** null: it is nobody's business here. */
   readonly connector: DebeziumConnector | null
+  /** What messages are: Debezium's whole event, or the row that was taken out of it; null: they show it. */
+  readonly form: MessageForm | null
+  /** Tables whose columns nothing else tells. */
+  readonly declared: readonly DeclaredTable[]
+}
+
+export type MessageForm = 'envelope' | 'unwrapped'
+
+/** What a person says of a table. */
+export interface DeclaredTable {
+  readonly name: TableName
+  /** Types as `parseDeclaredType` takes them; null: they are known otherwise. */
+  readonly columns: readonly { readonly name: string; readonly type: string }[] | null
+  readonly key: readonly string[]
+  /** REPLICA IDENTITY FULL: what a change says of before is the whole row. */
+  readonly wholeBefore: boolean
 }
 
 /** A connector of Kafka Connect that the pipeline knows; its slot and publication are those of the pipeline's source. */

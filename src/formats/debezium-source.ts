@@ -8,7 +8,7 @@ import { readInteger } from './debezium-time.ts'
 
 /** By it the newer of two changes of one row is told: a row's lock keeps them apart in the log. */
 export interface SourcePosition {
-  /** Of the change itself. Changes of one COPY, and both halves of a change of key, share it. */
+  /** Of the change itself. Changes of one COPY, and both halves of a change of key, share it. null where no `sequence` came with it. */
   readonly lsn: bigint | null
   /** Of the last commit before it. */
   readonly lastCommit: bigint | null
@@ -58,6 +58,7 @@ export class SourceReader {
   txId: bigint | null = null
   micros: bigint | null = null
   snapshot: SourcePosition['snapshot'] = 'none'
+  #hasSequence = false
   /** It is of another table than the one that was expected. */
   isOther = false
   readonly #schema: Uint8Array
@@ -75,6 +76,7 @@ export class SourceReader {
     this.micros = null
     this.snapshot = 'none'
     this.isOther = false
+    this.#hasSequence = false
   }
 
   readObject(reader: JsonReader): void {
@@ -143,6 +145,7 @@ export class SourceReader {
   /** `["<last commit>","<this>"]`, as a text of JSON: both in escaped quotes, or null. */
   #sequence(reader: JsonReader): void {
     if (reader.null()) return
+    this.#hasSequence = true
     reader.string()
     const { bytes, from, to } = reader
     let item = 0
@@ -162,9 +165,10 @@ export class SourceReader {
     if (item !== 1 || bytes[from] !== 0x5b || bytes[to - 1] !== 0x5d) throw badMessage('has a sequence of log positions that is none')
   }
 
+  /** Places of transactions lie among each other: without the commit before it, a place tells nothing of an order. */
   position(): SourcePosition {
-    const { lsn, lastCommit, txId, micros, snapshot } = this
-    return { lsn, lastCommit, txId, micros, snapshot }
+    const { lastCommit, txId, micros, snapshot } = this
+    return { lsn: this.#hasSequence ? this.lsn : null, lastCommit, txId, micros, snapshot }
   }
 }
 

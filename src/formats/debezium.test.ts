@@ -113,6 +113,16 @@ describe('envelopes', () => {
     })
   })
 
+  test('a place in the log without its commit orders nothing: transactions lie in it one inside the other', () => {
+    const after = { id: 1, name: 'a', data: null }
+    const { sequence: _, ...unordered } = source
+    const { take } = start()
+    expect(take(message({ op: 'u', after, source: unordered })).position).toMatchObject({ lsn: null, micros: 5001n })
+    const bare = start({}, { form: 'unwrapped' })
+    const row = { key: bytes({ id: 1 }), headers: new Map(), value: bytes({ ...after, __op: 'u', __lsn: 200 }) }
+    expect(bare.take(row).position?.lsn ?? null).toBeNull()
+  })
+
   test('a row that moves to another key takes along what was not sent', () => {
     const { chunk, take } = start()
     const moving = { '__debezium.newkey': { id: 2 } }
@@ -341,7 +351,7 @@ describe('bad-message', () => {
     [
       'an unknown schema',
       raw(
-        `{"schema":{"type":"struct","fields":[{"type":"struct","field":"after","fields":[{"type":"int64","field":"id"},{"type":"string","name":"org.example.Odd","field":"name"}]}]},"payload":{"op":"c","after":{"id":1,"name":"a","data":null}}}`,
+        `{"schema":{"type":"struct","fields":[{"type":"struct","field":"after","fields":[{"type":"int64","name":"org.example.Odd","field":"id"},{"type":"string","field":"name"}]}]},"payload":{"op":"c","after":{"id":1,"name":"a","data":null}}}`,
       ),
       '"org.example.Odd"',
     ],

@@ -25,7 +25,7 @@ export class Connections {
       const { connector, config, at } = await this.#connector(name)
       if (connector.source === undefined)
         throw new LoadError('bad-project', `${at}: a ${connector.name} connection can't be a source.`, { where: at })
-      return connector.source(config, name, (other) => this.source(other))
+      return connector.source(config, name, this)
     })
   }
 

@@ -1,26 +1,37 @@
 // Debezium's topics as a log: a table a topic, its first rows in front of its changes. Nothing is made at the source. Offsets are a part
 // of the position, which is in the target together with the data; no group is joined.
 
+import type { RelatedEnds } from '../../contract/connector.ts'
 import type { Finding } from '../../contract/finding.ts'
 import type { ChangeStream, Dropped, LogBeginning, LogObservation, LogSource, LogStatus, ValueFormat } from '../../contract/log.ts'
-import type { LoggedElsewhere, Source } from '../../contract/source.ts'
+import type { LoggedElsewhere } from '../../contract/source.ts'
 import { LoadError } from '../../core/errors.ts'
 import { invariant } from '../../core/invariant.ts'
-import type { CdcPipeline } from '../../core/pipeline.ts'
+import type { CdcPipeline, MessageForm } from '../../core/pipeline.ts'
 import type { Position } from '../../core/position.ts'
 import type { State } from '../../core/state.ts'
-import { printTableName } from '../../core/table.ts'
+import { printTableName, type TableName } from '../../core/table.ts'
 import { topicOf } from '../../core/topic.ts'
 import { DebeziumDecoder } from '../../formats/debezium.ts'
 import type { DebeziumColumn } from '../../formats/debezium-encoding.ts'
 import { debeziumLosses } from '../../formats/debezium-losses.ts'
-import { KafkaClient } from './client.ts'
+import type { MessageShape } from '../../formats/debezium-shape.ts'
+import { KafkaClient, type KafkaTopic, type TopicRange } from './client.ts'
 import { clientOptions } from './client-options.ts'
 import type { KafkaConfig } from './config.ts'
+import { type DescribedTopic, describeTopic, topicTables } from './described-topics.ts'
+import { JSON_MESSAGES } from './message-codec.ts'
 import { modesOf } from './modes.ts'
 import { type FollowedTopic, TopicChanges } from './topic-changes.ts'
+import { joinShapes, lookAtTopic, shapeShown } from './topic-look.ts'
 import { parseTopicPlaces, printTopicPlaces, type TopicPlaces } from './topic-position.ts'
 import { TopicReader } from './topic-reader.ts'
+import { formSaid, unwrappedFindings } from './unwrapped.ts'
+
+interface FollowedTable extends DescribedTopic {
+  readonly topic: string
+  readonly form: MessageForm
+}
 
 /** A chunk of changes has about so many bytes of messages. */
 const CHUNK_BYTES = 4 << 20
@@ -28,14 +39,16 @@ const CHUNK_BYTES = 4 << 20
 export class KafkaLog implements LogSource {
   readonly #config: KafkaConfig
   readonly #what: string
-  readonly #related: (name: string) => Promise<Source>
+  readonly #related: RelatedEnds
   #client: Promise<KafkaClient> | null = null
   /** By the table's identity, as it was looked at last. */
-  #described: ReadonlyMap<string, LoggedElsewhere> = new Map()
+  #described: ReadonlyMap<string, FollowedTable> = new Map()
   /** Fields without a column for which the table was looked at again: those that are still unknown then were dropped at the source. */
   readonly #lookedFor = new Set<string>()
+  /** By topic: what messages have shown that came with fields of their own. */
+  readonly #shown = new Map<string, MessageShape>()
 
-  constructor(config: KafkaConfig, what: string, related: (name: string) => Promise<Source>) {
+  constructor(config: KafkaConfig, what: string, related: RelatedEnds) {
     this.#config = config
     this.#what = what
     this.#related = related
@@ -48,13 +61,13 @@ export class KafkaLog implements LogSource {
 
   async observe(pipeline: CdcPipeline, state: State | null): Promise<LogObservation> {
     const client = await this.#open()
-    const described = await this.#describe(pipeline)
-    this.#described = new Map(described.map((one) => [one.table.identity, one]))
     const names = topicsOf(pipeline)
     const found = await client.findTopics(names)
     if (found.size === 0) await client.topics(names)
-    const known = state?.position.kind === 'log' ? parseTopicPlaces(state.position, pipeline.name) : new Map()
     const ranges = await client.ranges([...found.keys()])
+    const described = await this.#describe(pipeline, found, ranges)
+    this.#described = new Map(described.map((one) => [one.table.identity, one]))
+    const known = state?.position.kind === 'log' ? parseTopicPlaces(state.position, pipeline.name) : new Map()
     const head = new Map<string, TopicPlaces extends ReadonlyMap<string, infer Place> ? Place : never>()
     for (const [name, { id }] of found)
       head.set(name, { id, partitions: (ranges.get(name)?.ends ?? []).map((next) => ({ next, seen: null })) })
@@ -69,17 +82,25 @@ export class KafkaLog implements LogSource {
     }
   }
 
-  /** What the tables are comes from the database that the connector reads: messages without schemas do not say it. */
-  async #describe({ name, source }: CdcPipeline): Promise<readonly LoggedElsewhere[]> {
-    const from = source.kafka?.connector?.from ?? null
-    const database = from === null ? null : await this.#related(from)
-    if (database?.describeLogged === undefined)
-      throw new LoadError('log-unavailable', `Pipeline ${name} does not say which database its connector reads.`, {
-        where: this.#what,
-        hint: 'Name its connection: `connector: { name: …, from: … }`. The types of the columns are taken from there.',
+  async #describe(
+    pipeline: CdcPipeline,
+    topics: ReadonlyMap<string, KafkaTopic>,
+    ranges: ReadonlyMap<string, TopicRange>,
+  ): Promise<readonly FollowedTable[]> {
+    const client = await this.#open()
+    const tables: FollowedTable[] = []
+    for (const table of topicTables(pipeline, topicsOf(pipeline))) {
+      const [topic, range] = [topics.get(table.topic), ranges.get(table.topic)]
+      const look = once(async () => {
+        const newest = topic === undefined || range === undefined ? null : await lookAtTopic(client, topic, range, JSON_MESSAGES)
+        return joinShapes(newest, this.#shown.get(table.topic) ?? null)
       })
-    const tables: LoggedElsewhere[] = []
-    for (const table of source.tables) tables.push(await database.describeLogged(table))
+      const described = await describeTopic(pipeline, table, this.#related, look)
+      const form = formSaid(pipeline) ?? (await look())?.form ?? 'envelope'
+      const shape = form === 'unwrapped' ? await look() : null
+      const findings = form === 'unwrapped' ? unwrappedFindings(table.topic, shape) : []
+      tables.push({ ...described, topic: table.topic, form, findings: [...described.findings, ...findings] })
+    }
     return tables
   }
 
@@ -147,28 +168,36 @@ export class KafkaLog implements LogSource {
     return new TopicChanges(reader, topics, places, pipeline.name)
   }
 
-  #followed(pipeline: CdcPipeline, described: LoggedElsewhere, number: number): FollowedTopic {
-    const { table, wholeBefore } = described
-    const name = topicOf(pipeline.source.kafka?.topicPrefix ?? '', table.name)
+  #followed(pipeline: CdcPipeline, described: FollowedTable, number: number): FollowedTopic {
+    const { table, wholeBefore, topic, form, by } = described
     const modes = modesOf(pipeline)
     const columns = debeziumColumns(described)
     const { schema, name: tableName } = table.name
     const debezium = { schema: schema ?? 'public', name: tableName, number, width: columns.length, columns, key: table.key, wholeBefore }
     return {
-      name,
-      decoder: () => new DebeziumDecoder(debezium, { modes, form: 'envelope' }),
-      onUnknown: (fields) => {
-        const fresh = fields.filter((field) => !this.#lookedFor.has(`${name} ${field}`))
-        for (const field of fresh) this.#lookedFor.add(`${name} ${field}`)
-        if (fresh.length > 0) throw new LoadError('try-again', `Column "${fresh[0]}" came to table ${printTableName(table.name)}.`)
+      name: topic,
+      decoder: () => new DebeziumDecoder(debezium, { modes, form }),
+      onUnknown: (fields, record) => {
+        if (by === 'project') throw undeclared(table.name, fields)
+        const fresh = fields.filter((field) => !this.#lookedFor.has(`${topic} ${field}`))
+        if (fresh.length === 0) return
+        for (const field of fresh) this.#lookedFor.add(`${topic} ${field}`)
+        const shape = joinShapes(this.#shown.get(topic) ?? null, shapeShown(record, JSON_MESSAGES))
+        if (shape !== null) this.#shown.set(topic, shape)
+        throw new LoadError('try-again', `Column "${fresh[0]}" came to table ${printTableName(table.name)}.`)
       },
     }
   }
 
-  /** Values that the connector's settings refuse or falsify. */
+  /** Values that the connector's settings refuse or falsify, and what is not known of the tables. */
   async check(pipeline: CdcPipeline): Promise<readonly Finding[]> {
+    const client = await this.#open()
+    const topics = await client.findTopics(topicsOf(pipeline))
     const findings: Finding[] = []
-    for (const described of await this.#describe(pipeline))
+    for (const described of await this.#describe(pipeline, topics, await client.ranges([...topics.keys()]))) {
+      findings.push(...described.findings)
+      // What a schema in the messages says is more than the settings.
+      if (described.by === 'messages') continue
       for (const { column, what, hint } of debeziumLosses(debeziumColumns(described), modesOf(pipeline)))
         findings.push({
           severity: 'warning',
@@ -176,6 +205,7 @@ export class KafkaLog implements LogSource {
           message: `Column "${column}" of ${printTableName(described.table.name)}: ${what}.`,
           hint,
         })
+    }
     return findings
   }
 
@@ -220,6 +250,22 @@ function debeziumColumns({ table, declared }: LoggedElsewhere): readonly Debeziu
     // Rows that are older than the column come without it.
     absent: column.backfill ?? null,
   }))
+}
+
+/** Looked for when it is first asked for, and then kept. */
+function once<T>(look: () => Promise<T>): () => Promise<T> {
+  let found: Promise<T> | null = null
+  return () => {
+    found ??= look()
+    return found
+  }
+}
+
+function undeclared(table: TableName, fields: readonly string[]): LoadError {
+  const names = fields.map((field) => `"${field}"`).join(', ')
+  return new LoadError('unknown-columns', `Messages of table ${printTableName(table)} have ${names}, of which \`declare\` says nothing.`, {
+    hint: 'Add it to the columns under `source: { declare: … }`: a misspelt one would be lost without a word.',
+  })
 }
 
 function topicsOf({ source }: CdcPipeline): readonly string[] {

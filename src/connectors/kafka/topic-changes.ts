@@ -15,8 +15,8 @@ export interface FollowedTopic {
   readonly name: string
   /** One for each partition: what it remembers of one is nothing to another. */
   readonly decoder: () => DebeziumDecoder
-  /** Told of a field that the table has no column for. */
-  readonly onUnknown: (fields: readonly string[]) => void
+  /** Told of fields that the table has no column for, and of the message that has them. */
+  readonly onUnknown: (fields: readonly string[], record: KafkaRecord) => void
 }
 
 interface Partition {
@@ -75,7 +75,7 @@ export class TopicChanges implements ChangeStream {
   #decodeOne({ decoder, guard, topic }: Partition, place: string, record: KafkaRecord, chunk: ChangesChunk): DebeziumEvent | null {
     const mark = chunk.end()
     const event = decoded(decoder, place, record, chunk)
-    if (event.unknown.length > 0) topic.onUnknown(event.unknown)
+    if (event.unknown.length > 0) topic.onUnknown(event.unknown, record)
     if (event.kind === 'tombstone' || event.kind === 'message') return event
     if (!guard.admits(event.position)) {
       chunk.count = mark.count

@@ -1,0 +1,95 @@
+// What a message shows of its table, for those whose table nobody else describes: which fields a row has, of which schemas, what its key
+// is, and whether the row stands in an envelope or alone.
+
+import { JsonReader, OBJECT } from './debezium-json.ts'
+import { Payload } from './debezium-payload.ts'
+import { type ConnectSchema, SchemaMemory } from './debezium-schema.ts'
+import { TextBuilder } from './debezium-text.ts'
+
+export interface MessageShape {
+  /** null: the message is an object of no known form. It may be a bare row, with nothing added to it. */
+  readonly form: 'envelope' | 'unwrapped' | null
+  /** Of a row, in their order; null where the message brings no schema. */
+  readonly fields: ReadonlyMap<string, ConnectSchema | null>
+  /** null where the message has none. */
+  readonly key: readonly string[] | null
+  /** It says where in the order of the source's log the change stands. */
+  readonly hasPlace: boolean
+}
+
+/** Fields that ExtractNewRecordState adds to a row. */
+export function isAddedField(name: string): boolean {
+  return name.startsWith('__')
+}
+
+const ADDED = ['__deleted', '__op', '__table', '__lsn', '__source_sequence', '__sequence']
+
+interface Member {
+  readonly name: string
+  readonly isObject: boolean
+}
+
+/** null for a message without a row: a tombstone, a TRUNCATE, a message of the log. Throws `bad-message`. */
+export function shapeOf(key: Uint8Array | null, value: Uint8Array | null): MessageShape | null {
+  if (value === null) return null
+  const [reader, payload] = [new JsonReader(), new Payload()]
+  if (!payload.enter(reader, value, new SchemaMemory())) return null
+  const { schema } = payload
+  const from = reader.at
+  const members = membersOf(reader)
+  payload.leave(reader)
+  const keyNames = key === null ? null : namesOf(key)
+  const isThere = (name: string): boolean => members.some((member) => member.name === name)
+  const objects = new Set(members.filter(({ isObject }) => isObject).map(({ name }) => name))
+  if (isThere('op') && (objects.has('source') || objects.has('before') || objects.has('after'))) {
+    const row = objects.has('after') ? 'after' : objects.has('before') ? 'before' : null
+    if (row === null) return null
+    const fields = schema?.fields.get(row)?.fields ?? plainFields(membersAt(reader, value, from, row))
+    const source = objects.has('source') ? membersAt(reader, value, from, 'source') : []
+    return { form: 'envelope', fields, key: keyNames, hasPlace: source.some(({ name }) => name === 'sequence') }
+  }
+  const fields = schema?.fields ?? plainFields(members)
+  return {
+    form: ADDED.some(isThere) ? 'unwrapped' : null,
+    fields: new Map([...fields].filter(([name]) => !isAddedField(name))),
+    key: keyNames,
+    hasPlace: isThere('__source_sequence') || isThere('__sequence'),
+  }
+}
+
+function plainFields(members: readonly Member[]): ReadonlyMap<string, null> {
+  return new Map(members.map(({ name }) => [name, null]))
+}
+
+/** Of the object at the reader, which is left behind. */
+function membersOf(reader: JsonReader): readonly Member[] {
+  const scratch = new TextBuilder()
+  const members: Member[] = []
+  if (!reader.beginObject()) return members
+  do {
+    reader.name()
+    const name = reader.text(scratch)
+    members.push({ name, isObject: reader.peek() === OBJECT })
+    reader.skip()
+  } while (reader.moreMembers())
+  return members
+}
+
+/** Of an object that is a member of the object at `from`. */
+function membersAt(reader: JsonReader, bytes: Uint8Array, from: number, wanted: string): readonly Member[] {
+  const scratch = new TextBuilder()
+  reader.open(bytes, from)
+  if (!reader.beginObject()) return []
+  do {
+    reader.name()
+    if (reader.text(scratch) === wanted) return membersOf(reader)
+    reader.skip()
+  } while (reader.moreMembers())
+  return []
+}
+
+/** Of a key, which is an object. */
+function namesOf(bytes: Uint8Array): readonly string[] {
+  const [reader, payload] = [new JsonReader(), new Payload()]
+  return payload.enter(reader, bytes, new SchemaMemory()) ? membersOf(reader).map(({ name }) => name) : []
+}
