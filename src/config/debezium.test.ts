@@ -202,6 +202,10 @@ test.each([
     'connections.k.sasl.mechanism: unknown value "GSSAPI"',
   ],
   [{ ...kafka, sasl: { mechanism: 'PLAIN', username: 'u' } }, 'connections.k.sasl.password: missing; expected text'],
+  [{ ...kafka, registry: { user: 'u', password: '${env:SASL}' } }, 'connections.k.registry.url: missing; expected text'],
+  [{ ...kafka, registry: { url: 'registry:8081' } }, 'connections.k.registry.url: is not a URL like http://registry:8081'],
+  [{ ...kafka, registry: { url: `http://me:${SECRET}@registry` } }, 'connections.k.registry.url: is not a URL like http://registry:8081'],
+  [{ ...kafka, registry: { url: 'http://registry:8081', user: 'u' } }, 'connections.k.registry: needs user and password together'],
   [{ ...kafka, tls: { cert: 'c.pem' } }, 'connections.k.tls: needs cert and key together'],
   [{ ...kafka, conect: 'x' }, 'connections.k.conect: unknown key; did you mean "connect"?'],
 ])('a connection: %j', (k, expected) => {
@@ -210,7 +214,12 @@ test.each([
 
 test('secrets that stand in the project itself are found', () => {
   const literal = {
-    kafka: { ...kafka, connect: `http://me:${SECRET}@connect:8083`, sasl: { mechanism: 'PLAIN', username: 'u', password: SECRET } },
+    kafka: {
+      ...kafka,
+      connect: `http://me:${SECRET}@connect:8083`,
+      sasl: { mechanism: 'PLAIN', username: 'u', password: SECRET },
+      registry: { url: 'http://r', user: 'u', password: SECRET },
+    },
   }
   const properties = {
     'signal.consumer.sasl.password': SECRET,
@@ -223,6 +232,7 @@ test('secrets that stand in the project itself are found', () => {
   expect(found).toEqual([
     expect.stringContaining('connections.kafka.connect'),
     expect.stringContaining('connections.kafka.sasl.password'),
+    expect.stringContaining('connections.kafka.registry.password'),
     expect.stringContaining('"signal.consumer.sasl.password"'),
   ])
   expect(load({ p: pipeline }).literalSecrets).toEqual([])

@@ -20,8 +20,9 @@ import { KafkaClient, type KafkaTopic, type TopicRange } from './client.ts'
 import { clientOptions } from './client-options.ts'
 import type { KafkaConfig } from './config.ts'
 import { type DescribedTopic, describeTopic, topicTables } from './described-topics.ts'
-import { JSON_MESSAGES } from './message-codec.ts'
+import { AvroMessages, JSON_MESSAGES, type MessageCodec, preparing, unpacking } from './message-codec.ts'
 import { modesOf } from './modes.ts'
+import { SchemaRegistry } from './schema-registry.ts'
 import { type FollowedTopic, TopicChanges } from './topic-changes.ts'
 import { joinShapes, lookAtTopic, shapeShown } from './topic-look.ts'
 import { parseTopicPlaces, printTopicPlaces, type TopicPlaces } from './topic-position.ts'
@@ -40,6 +41,7 @@ export class KafkaLog implements LogSource {
   readonly #config: KafkaConfig
   readonly #what: string
   readonly #related: RelatedEnds
+  readonly #codec: MessageCodec
   #client: Promise<KafkaClient> | null = null
   /** By the table's identity, as it was looked at last. */
   #described: ReadonlyMap<string, FollowedTable> = new Map()
@@ -52,6 +54,7 @@ export class KafkaLog implements LogSource {
     this.#config = config
     this.#what = what
     this.#related = related
+    this.#codec = codecOf(config, what)
   }
 
   #open(): Promise<KafkaClient> {
@@ -92,7 +95,7 @@ export class KafkaLog implements LogSource {
     for (const table of topicTables(pipeline, topicsOf(pipeline))) {
       const [topic, range] = [topics.get(table.topic), ranges.get(table.topic)]
       const look = once(async () => {
-        const newest = topic === undefined || range === undefined ? null : await lookAtTopic(client, topic, range, JSON_MESSAGES)
+        const newest = topic === undefined || range === undefined ? null : await lookAtTopic(client, topic, range, this.#codec)
         return joinShapes(newest, this.#shown.get(table.topic) ?? null)
       })
       const described = await describeTopic(pipeline, table, this.#related, look)
@@ -165,7 +168,7 @@ export class KafkaLog implements LogSource {
       }))
     })
     const reader = new TopicReader(client, assigned, { maxBytes: CHUNK_BYTES, maxPartitionBytes: CHUNK_BYTES })
-    return new TopicChanges(reader, topics, places, pipeline.name)
+    return new TopicChanges(preparing(reader, this.#codec), topics, places, pipeline.name)
   }
 
   #followed(pipeline: CdcPipeline, described: FollowedTable, number: number): FollowedTopic {
@@ -176,13 +179,13 @@ export class KafkaLog implements LogSource {
     const debezium = { schema: schema ?? 'public', name: tableName, number, width: columns.length, columns, key: table.key, wholeBefore }
     return {
       name: topic,
-      decoder: () => new DebeziumDecoder(debezium, { modes, form }),
+      decoder: () => unpacking(new DebeziumDecoder(debezium, { modes, form }), this.#codec),
       onUnknown: (fields, record) => {
         if (by === 'project') throw undeclared(table.name, fields)
         const fresh = fields.filter((field) => !this.#lookedFor.has(`${topic} ${field}`))
         if (fresh.length === 0) return
         for (const field of fresh) this.#lookedFor.add(`${topic} ${field}`)
-        const shape = joinShapes(this.#shown.get(topic) ?? null, shapeShown(record, JSON_MESSAGES))
+        const shape = joinShapes(this.#shown.get(topic) ?? null, shapeShown(record, this.#codec))
         if (shape !== null) this.#shown.set(topic, shape)
         throw new LoadError('try-again', `Column "${fresh[0]}" came to table ${printTableName(table.name)}.`)
       },
@@ -250,6 +253,11 @@ function debeziumColumns({ table, declared }: LoggedElsewhere): readonly Debeziu
     // Rows that are older than the column come without it.
     absent: column.backfill ?? null,
   }))
+}
+
+function codecOf({ registry, timeoutSeconds }: KafkaConfig, what: string): MessageCodec {
+  if (registry === null) return JSON_MESSAGES
+  return new AvroMessages(new SchemaRegistry({ ...registry, what, timeoutMs: timeoutSeconds * 1000 }))
 }
 
 /** Looked for when it is first asked for, and then kept. */

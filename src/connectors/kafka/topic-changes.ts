@@ -14,27 +14,31 @@ import type { PartitionRecords, TopicReader } from './topic-reader.ts'
 export interface FollowedTopic {
   readonly name: string
   /** One for each partition: what it remembers of one is nothing to another. */
-  readonly decoder: () => DebeziumDecoder
+  readonly decoder: () => MessageDecoder
   /** Told of fields that the table has no column for, and of the message that has them. */
   readonly onUnknown: (fields: readonly string[], record: KafkaRecord) => void
 }
 
+/** What is needed of a `TopicReader`. */
+export type RecordReader = Pick<TopicReader, 'next' | 'close'>
+export type MessageDecoder = Pick<DebeziumDecoder, 'decode'>
+
 interface Partition {
   next: bigint
-  readonly decoder: DebeziumDecoder
+  readonly decoder: MessageDecoder
   readonly guard: EmissionGuard
   readonly topic: FollowedTopic
 }
 
 export class TopicChanges implements ChangeStream {
-  readonly #reader: TopicReader
+  readonly #reader: RecordReader
   readonly #pipeline: string
   readonly #from: TopicPlaces
   readonly #partitions = new Map<string, Partition>()
   readonly #spare: ChangesChunk[] = []
   #pending: readonly PartitionRecords[] = []
 
-  constructor(reader: TopicReader, topics: readonly FollowedTopic[], from: TopicPlaces, pipeline: string) {
+  constructor(reader: RecordReader, topics: readonly FollowedTopic[], from: TopicPlaces, pipeline: string) {
     this.#reader = reader
     this.#pipeline = pipeline
     this.#from = from
@@ -126,7 +130,7 @@ export class TopicChanges implements ChangeStream {
 }
 
 /** What is wrong with a message is said with its place. */
-function decoded(decoder: DebeziumDecoder, place: string, { key, value, headers }: KafkaRecord, chunk: ChangesChunk): DebeziumEvent {
+function decoded(decoder: MessageDecoder, place: string, { key, value, headers }: KafkaRecord, chunk: ChangesChunk): DebeziumEvent {
   try {
     return decoder.decode({ key, value, headers: new Map(headers) }, chunk)
   } catch (error) {

@@ -68,7 +68,7 @@ async function lookFrom(
 /** What can't be read shows nothing here: it is refused, with its place, by whoever reads the topic for its changes. */
 export function shapeShown(record: KafkaRecord, codec: MessageCodec): MessageShape | null {
   try {
-    const { key, value } = codec.unpack(record)
+    const { key, value } = codec.unpack({ ...record, headers: new Map(record.headers) })
     return shapeOf(key, value)
   } catch (error) {
     if (!(error instanceof LoadError)) throw error
