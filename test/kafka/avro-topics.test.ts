@@ -116,7 +116,7 @@ async function start(login: string | null = null): Promise<Started> {
       for (const [id, json] of changes) await raw(avroMessage(idOf(KEY), KEY, `{"id":${id}}`), avroMessage(idOf(schema), schema, json))
     },
     async run() {
-      const ended = await loading.cli(['run'], { REGISTRY: SECRET })
+      const ended = await loading.cli(['run'])
       expect(ended.out + ended.err).not.toContain(SECRET)
       const { error } = JSON.parse(ended.out).pipelines[0]
       return { exit: ended.exit, code: error?.code ?? null, message: error?.message ?? '' }
@@ -157,6 +157,7 @@ test('a registry with a password, and one that is not as it should be: nothing i
     expect(await loading.state()).toBeNull()
   }
   await refused('authentication-failed', 3, 'refuses the request (401)')
+  Object.assign(loading.env, { REGISTRY: SECRET })
   connection({ url: registry.url, user: 'reader', password: '${env:REGISTRY}' })
   registry.failing = { status: 200, body: '<html>' }
   await refused('unsupported-server', 3, 'does not answer as a registry')
