@@ -2,6 +2,7 @@
 // is told apart, so that somebody who knows more can say it.
 
 import { type DeclaredType, declaredFor, parseDeclaredType } from '../core/declared-type.ts'
+import { isInDatabase, type SourceConnector } from './debezium-connectors.ts'
 import type { ConnectSchema } from './debezium-schema.ts'
 
 export interface SchemaType extends DeclaredType {
@@ -66,20 +67,21 @@ const MILLIS = new Set([
   'org.apache.kafka.connect.data.Timestamp',
 ])
 
-export function typeOfSchema(schema: ConnectSchema): SchemaType {
+/** `connector`: null where nobody says which one it is. */
+export function typeOfSchema(schema: ConnectSchema, connector: SourceConnector | null = null): SchemaType {
   const { name, type, items } = schema
   if (name === 'org.apache.kafka.connect.data.Decimal') return decimalOf(schema)
   if (name === 'io.debezium.data.VariableScaleDecimal') return typed('numeric', 'open')
   const source = sourceType(schema)
   if (source !== null) return typed(source, 'whole')
-  if (name === 'io.debezium.data.Bits') return typed('bit varying', 'open')
+  if (name === 'io.debezium.data.Bits') return bitsOf(schema, connector)
   if (name !== null) {
     const known = Object.hasOwn(NAMED, name) ? NAMED[name] : undefined
     if (known === undefined) return typed('text', 'unknown')
     return typed(MILLIS.has(name) ? `${known}(3)` : known, 'whole')
   }
   if (type === 'array' && items !== null) {
-    const item = typeOfSchema(items)
+    const item = typeOfSchema(items, connector)
     return { ...typed(`${item.declared}[]`, item.trust) }
   }
   if (type === 'string') return typed('text', 'open')
@@ -97,6 +99,13 @@ function sourceType({ name, type, parameters }: ConnectSchema): string | null {
   if (name === null && type === 'string' && (word === 'NUMERIC' || word === 'DECIMAL'))
     return isLimited ? `numeric(${length},${scale})` : 'numeric'
   return name === 'io.debezium.data.Bits' && word === 'BIT' && isLimited ? `bit(${length})` : null
+}
+
+/** MySQL has no bit strings of varying length; of PostgreSQL's the schema does not tell. */
+function bitsOf({ parameters }: ConnectSchema, connector: SourceConnector | null): SchemaType {
+  const length = Number(parameters['length'])
+  const isFixed = connector !== null && isInDatabase(connector) && Number.isInteger(length) && length >= 1
+  return isFixed ? typed(`bit(${length})`, 'whole') : typed('bit varying', 'open')
 }
 
 function decimalOf({ parameters }: ConnectSchema): SchemaType {

@@ -1,7 +1,8 @@
 // What a message shows of its table, for those whose table nobody else describes: which fields a row has, of which schemas, what its key
 // is, and whether the row stands in an envelope or alone.
 
-import { JsonReader, OBJECT } from './debezium-json.ts'
+import { connectorNamed, isOrdered, type SourceConnector } from './debezium-connectors.ts'
+import { JsonReader, OBJECT, STRING } from './debezium-json.ts'
 import { Payload } from './debezium-payload.ts'
 import { type ConnectSchema, SchemaMemory } from './debezium-schema.ts'
 import { TextBuilder } from './debezium-text.ts'
@@ -15,6 +16,8 @@ export interface MessageShape {
   readonly key: readonly string[] | null
   /** It says where in the order of the source's log the change stands. */
   readonly hasPlace: boolean
+  /** null where the message does not name it. */
+  readonly connector: SourceConnector | null
 }
 
 /** Fields that ExtractNewRecordState adds to a row. */
@@ -22,11 +25,13 @@ export function isAddedField(name: string): boolean {
   return name.startsWith('__')
 }
 
-const ADDED = ['__deleted', '__op', '__table', '__lsn', '__source_sequence', '__sequence']
+const ADDED = ['__deleted', '__op', '__table', '__lsn', '__source_sequence', '__sequence', '__connector', '__source_connector']
 
 interface Member {
   readonly name: string
   readonly isObject: boolean
+  /** null for what is no text. */
+  readonly text: string | null
 }
 
 /** null for a message without a row: a tombstone, a TRUNCATE, a message of the log. Throws `bad-message`. */
@@ -46,15 +51,24 @@ export function shapeOf(key: Uint8Array | null, value: Uint8Array | null): Messa
     if (row === null) return null
     const fields = schema?.fields.get(row)?.fields ?? plainFields(membersAt(reader, value, from, row))
     const source = objects.has('source') ? membersAt(reader, value, from, 'source') : []
-    return { form: 'envelope', fields, key: keyNames, hasPlace: source.some(({ name }) => name === 'sequence') }
+    return { form: 'envelope', fields, key: keyNames, ...originOf(source) }
   }
   const fields = schema?.fields ?? plainFields(members)
   return {
     form: ADDED.some(isThere) ? 'unwrapped' : null,
     fields: new Map([...fields].filter(([name]) => !isAddedField(name))),
     key: keyNames,
-    hasPlace: isThere('__source_sequence') || isThere('__sequence'),
+    ...originOf(members.filter(({ name }) => isAddedField(name)).map((one) => ({ ...one, name: one.name.replace(/^__(source_)?/, '') }))),
   }
+}
+
+/** By what is said of the source. */
+function originOf(members: readonly Member[]): Pick<MessageShape, 'connector' | 'hasPlace'> {
+  const isThere = (name: string): boolean => members.some((member) => member.name === name)
+  const name = members.find((member) => member.name === 'connector')?.text ?? null
+  const connector = name === null ? null : connectorNamed(name)
+  const isPlaced = isThere('sequence') || (connector === 'sqlserver' && isThere('commit_lsn') && isThere('change_lsn'))
+  return { connector, hasPlace: isPlaced && isOrdered(connector ?? 'postgresql') }
 }
 
 function plainFields(members: readonly Member[]): ReadonlyMap<string, null> {
@@ -69,8 +83,10 @@ function membersOf(reader: JsonReader): readonly Member[] {
   do {
     reader.name()
     const name = reader.text(scratch)
-    members.push({ name, isObject: reader.peek() === OBJECT })
-    reader.skip()
+    const first = reader.peek()
+    if (first === STRING) reader.string()
+    else reader.skip()
+    members.push({ name, isObject: first === OBJECT, text: first === STRING ? reader.text(scratch) : null })
   } while (reader.moreMembers())
   return members
 }

@@ -136,6 +136,10 @@ export class DebeziumDecoder {
     const { schema } = this.#value
     if (this.#form === 'envelope') this.#openEnvelope(reader, schema)
     else this.#openRow(reader, schema)
+    // Only PostgreSQL leaves out of an update what it stores apart from the row.
+    this.#rows.doubtsNull = this.#source.connector === 'postgresql'
+    // How other connectors number what is in a transaction is not known well enough to put one together.
+    if (this.#source.connector !== 'postgresql') this.#transaction = null
     this.#value.leave(reader)
     const kind = this.#apply(message, chunk)
     const position = this.#form === 'envelope' || this.#source.lsn !== null ? this.#source.position() : null

@@ -134,7 +134,7 @@ test.each([
     await equals(loading)
     const checked = JSON.parse((await loading.cli(['check'])).out).findings.map(({ code }: { code: string }) => code)
     expect(checked).toContain('unwrapped-truncate')
-    expect(checked.includes('unwrapped-order')).toBe(Object.keys(more).length === 0)
+    expect(checked.includes('messages-unordered')).toBe(Object.keys(more).length === 0)
   },
   120_000,
 )

@@ -10,6 +10,7 @@ import { type DeclaredType, declaredFor, parseDeclaredType } from '../../core/de
 import { LoadError } from '../../core/errors.ts'
 import { type CdcPipeline, type DeclaredTable, targetTables } from '../../core/pipeline.ts'
 import { type Column, columnNamed, printTableName, type Table, type TableName } from '../../core/table.ts'
+import type { SourceConnector } from '../../formats/debezium-connectors.ts'
 import { typeOfSchema } from '../../formats/debezium-declared.ts'
 import type { ConnectSchema } from '../../formats/debezium-schema.ts'
 import type { MessageShape } from '../../formats/debezium-shape.ts'
@@ -80,15 +81,23 @@ function asShown(
   }
   const withSchema = [...shape.fields.values()].some((schema) => schema !== null)
   if (!withSchema && target === null) throw unknownColumns(table, `the messages of topic "${table.topic}" bring no schema`)
-  const shown = [...shape.fields].map(([name, schema]) => fieldOf(table, name, schema, columnNamed({ columns: existing }, name) ?? null))
+  const shown = [...shape.fields].map(([name, schema]) =>
+    fieldOf(table, name, schema, shape.connector, columnNamed({ columns: existing }, name) ?? null),
+  )
   return {
     ...tableOf(table, shown, needKey(table, shape.key ?? [])),
     findings: shown.flatMap(({ finding }) => (finding === undefined ? [] : [finding])),
   }
 }
 
-function fieldOf({ name: table, topic }: TopicTable, name: string, schema: ConnectSchema | null, existing: Column | null): Shown {
-  const said = schema === null ? null : typeOfSchema(schema)
+function fieldOf(
+  { name: table, topic }: TopicTable,
+  name: string,
+  schema: ConnectSchema | null,
+  connector: SourceConnector | null,
+  existing: Column | null,
+): Shown {
+  const said = schema === null ? null : typeOfSchema(schema, connector)
   if (said?.trust === 'whole') {
     const shown = { column: columnOf(name, said), declared: said.declared }
     return CUTS.has(schema?.name ?? '') ? { ...shown, finding: cut(table, name) } : shown

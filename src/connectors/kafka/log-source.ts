@@ -27,7 +27,7 @@ import { type FollowedTopic, TopicChanges } from './topic-changes.ts'
 import { joinShapes, lookAtTopic, shapeShown } from './topic-look.ts'
 import { parseTopicPlaces, printTopicPlaces, type TopicPlaces } from './topic-position.ts'
 import { TopicReader } from './topic-reader.ts'
-import { formSaid, unwrappedFindings } from './unwrapped.ts'
+import { formFindings, formSaid } from './unwrapped.ts'
 
 interface FollowedTable extends DescribedTopic {
   readonly topic: string
@@ -100,9 +100,8 @@ export class KafkaLog implements LogSource {
       })
       const described = await describeTopic(pipeline, table, this.#related, look)
       const form = formSaid(pipeline) ?? (await look())?.form ?? 'envelope'
-      const shape = form === 'unwrapped' ? await look() : null
-      const findings = form === 'unwrapped' ? unwrappedFindings(table.topic, shape) : []
-      tables.push({ ...described, topic: table.topic, form, findings: [...described.findings, ...findings] })
+      const shape = form === 'unwrapped' || described.by !== 'database' ? await look() : null
+      tables.push({ ...described, topic: table.topic, form, findings: [...described.findings, ...formFindings(table.topic, form, shape)] })
     }
     return tables
   }
