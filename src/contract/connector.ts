@@ -10,8 +10,8 @@ export interface Connector<Config = unknown> {
   /** `name` is the connection's name in the project file; errors say it. */
   source?(config: Config, name: string, related?: RelatedEnds): Promise<Source>
   target?(config: Config, name: string): Promise<Target>
-  /** What fills the topics of a pipeline, by the log of `from`. Throws `bad-project` where the connection does not say where that is. */
-  feed?(config: Config, name: string, from: ServerAddress | null): Promise<ChangeFeed>
+  /** What fills the topics of a pipeline, by the log of `from`; null where the connection does not say where that is. */
+  feed?(config: Config, name: string, from: ServerAddress | null): Promise<ChangeFeed | null>
   /** Where the server is, for a program other than tidemark that is to read it. */
   address?(config: Config): ServerAddress
 }

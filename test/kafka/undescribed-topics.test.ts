@@ -132,9 +132,10 @@ describe.each(TARGET_KINDS)('into %s', (target) => {
     const table = 'CREATE TABLE orders (id bigint PRIMARY KEY, amount numeric(12,2), made timestamptz, unused text)'
     if (typeof loading.side === 'string') await duckdbRows(loading.side, table)
     else await loading.target.run(table)
-    expect(await started.findings()).toContainEqual(
+    expect(await started.findings()).toEqual([
       expect.objectContaining({ code: 'column-as-text', message: expect.stringContaining('"flag"') }),
-    )
+      expect.objectContaining({ code: 'connector-unseen', severity: 'info' }),
+    ])
     expect(await run()).toMatchObject({ exit: 0, code: null })
     expect(await rows(loading, 'id, amount + 1, upper(flag), unused')).toEqual(['1 | 11.50 | TRUE | '])
     await send(bare('u', { ...plain, amount: '-0.01' }))
@@ -169,6 +170,13 @@ test('what the project file declares is what is loaded, and a field beyond it is
   await send(bare('c', { id: 2, amount: '1', made: null, ammount: '3' }))
   expect(await run()).toMatchObject({ exit: 3, code: 'unknown-columns', message: expect.stringContaining('"ammount"') })
   expect(await rows(loading, 'id')).toEqual(['1'])
+})
+
+test('a connector can not be asked where nobody says where Kafka Connect is', async () => {
+  await using started = await start('postgres', { connector: { name: 'c' } })
+  const asked = await started.loading.cli(['connector', 'status', 'orders'])
+  expect(asked.exit).toBe(2)
+  expect(asked.out + asked.err).toContain('Connection kafka does not say where Kafka Connect is.')
 })
 
 test('messages without a key are refused', async () => {

@@ -11,10 +11,7 @@ export const kafka: Connector<KafkaConfig> = {
     return new KafkaSource(config, `source ${name}`, related)
   },
   async feed({ connect, timeoutSeconds }, name, from) {
-    if (connect === null)
-      throw new LoadError('bad-project', `Connection ${name} does not say where Kafka Connect is.`, {
-        hint: 'Give the connection `connect: "http://…:8083"`.',
-      })
+    if (connect === null) return null
     const [{ ConnectApi }, { ConnectFeed }] = await Promise.all([import('./connect-api.ts'), import('./connect-feed.ts')])
     return new ConnectFeed(new ConnectApi({ url: connect, what: `connection ${name}`, timeoutMs: timeoutSeconds * 1000 }), from)
   },
