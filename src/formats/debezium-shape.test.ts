@@ -9,7 +9,7 @@ const source = { schema: 'public', table: 't', sequence: '["1","2"]' }
 
 test('an envelope without schemas shows the fields of its row', () => {
   const shape = shapeOf(key, bytes({ before: null, after: { id: 1, 'ö"x': '{"op":1}' }, source, op: 'c' }))
-  expect(shape).toEqual({ form: 'envelope', fields: new Map([['id', null], ['ö"x', null]]), key: ['id'], hasPlace: true, connector: null }) // biome-ignore format: a table
+  expect(shape).toEqual({ form: 'envelope', fields: new Map([['id', null], ['ö"x', null]]), key: ['id'], hasPlace: true, connector: null, rewritesDeletes: false }) // biome-ignore format: a table
   expect(shapeOf(key, bytes({ before: { id: 1 }, after: null, source: { table: 't' }, op: 'd' }))).toMatchObject({ hasPlace: false })
 })
 
@@ -37,8 +37,10 @@ test('a bare row is known by what was added to it, and by nothing else', () => {
     key: ['id'],
     hasPlace: true,
     connector: null,
+    rewritesDeletes: true,
   })
   expect(shapeOf(key, bytes({ id: 1, __op: 'c' }))).toMatchObject({ form: 'unwrapped', hasPlace: false })
+  expect(shapeOf(key, bytes({ id: 1, __source_sequence: '["1","2"]' }))).toMatchObject({ hasPlace: false, rewritesDeletes: false })
   expect(shapeOf(key, bytes({ id: 1, name: 'x' }))?.form).toBeNull()
   expect(shapeOf(null, bytes({ id: 1, name: 'x' }))?.key).toBeNull()
 })

@@ -16,6 +16,8 @@ export interface MessageShape {
   readonly key: readonly string[] | null
   /** It says where in the order of the source's log the change stands. */
   readonly hasPlace: boolean
+  /** A bare row says whether it was deleted: deletes are rows, and tombstones say nothing. */
+  readonly rewritesDeletes: boolean
   /** null where the message does not name it. */
   readonly connector: SourceConnector | null
 }
@@ -51,14 +53,20 @@ export function shapeOf(key: Uint8Array | null, value: Uint8Array | null): Messa
     if (row === null) return null
     const fields = schema?.fields.get(row)?.fields ?? plainFields(membersAt(reader, value, from, row))
     const source = objects.has('source') ? membersAt(reader, value, from, 'source') : []
-    return { form: 'envelope', fields, key: keyNames, ...originOf(source) }
+    return { form: 'envelope', fields, key: keyNames, rewritesDeletes: false, ...originOf(source) }
   }
   const fields = schema?.fields ?? plainFields(members)
+  const added = members.filter(({ name }) => isAddedField(name))
+  const origin = originOf(added.map((one) => ({ ...one, name: one.name.replace(/^__(source_)?/, '') })))
+  const rewritesDeletes = isThere('__deleted')
   return {
+    ...origin,
     form: ADDED.some(isThere) ? 'unwrapped' : null,
     fields: new Map([...fields].filter(([name]) => !isAddedField(name))),
     key: keyNames,
-    ...originOf(members.filter(({ name }) => isAddedField(name)).map((one) => ({ ...one, name: one.name.replace(/^__(source_)?/, '') }))),
+    rewritesDeletes,
+    // A tombstone has no place: where it is a delete, that of rows is of no use.
+    hasPlace: origin.hasPlace && rewritesDeletes,
   }
 }
 

@@ -38,6 +38,8 @@ export interface DebeziumTable {
 export interface DebeziumOptions {
   readonly modes: DebeziumModes
   readonly form: 'envelope' | 'unwrapped'
+  /** Of unwrapped rows: a delete is a row with `__deleted`. Until the first row shows it. */
+  readonly rewritesDeletes?: boolean
   readonly placeholder?: Placeholder
 }
 
@@ -97,14 +99,17 @@ export class DebeziumDecoder {
   readonly #keyPayload = new Payload()
   /** The row that the first half of a change of key has told of. */
   #moving: Part | null = null
+  /** Of unwrapped rows, as the last of them has shown it. */
+  #rewritesDeletes: boolean
   #op: string | null = null
   #before: Part | null = null
   #after: Part | null = null
   #transaction: TransactionPlace | null = null
 
-  constructor(table: DebeziumTable, { modes, form, placeholder = DEFAULT_PLACEHOLDER }: DebeziumOptions) {
+  constructor(table: DebeziumTable, { modes, form, rewritesDeletes = false, placeholder = DEFAULT_PLACEHOLDER }: DebeziumOptions) {
     this.#table = table
     this.#form = form
+    this.#rewritesDeletes = rewritesDeletes
     this.#source = new SourceReader(table)
     this.#keyPlaces = table.key.map((name) => {
       const place = table.columns.find((column) => column.name === name)?.place
@@ -142,13 +147,20 @@ export class DebeziumDecoder {
     if (this.#source.connector !== 'postgresql') this.#transaction = null
     this.#value.leave(reader)
     const kind = this.#apply(message, chunk)
-    const position = this.#form === 'envelope' || this.#source.lsn !== null ? this.#source.position() : null
+    const position = this.#form === 'envelope' ? this.#source.position() : this.#placeOfRow()
     return { kind, position, transaction: this.#transaction, unknown: this.#rows.unknown }
+  }
+
+  /** Where deletes are tombstones, which have no place, changes have none either: what is written again is applied again, in its order. */
+  #placeOfRow(): SourcePosition | null {
+    const position = this.#source.position()
+    return this.#rewritesDeletes && this.#source.lsn !== null ? position : null
   }
 
   /** After a delete of an envelope it says nothing; where rows were unwrapped, it may be all that is left of one. */
   #tombstone({ key, headers }: DebeziumMessage, chunk: ChangesChunk): DebeziumEvent {
-    if (this.#form === 'envelope' || key === null || this.#keyPlaces.length === 0 || headers.has(NEW_KEY)) return TOMBSTONE
+    if (this.#form === 'envelope' || this.#rewritesDeletes || key === null || this.#keyPlaces.length === 0 || headers.has(NEW_KEY))
+      return TOMBSTONE
     const old = this.#addChange(DELETE, chunk)
     this.#readKey(key, chunk, old)
     return { ...TOMBSTONE, kind: 'change' }
@@ -194,7 +206,7 @@ export class DebeziumDecoder {
   /** An unwrapped row is its own `after`; what was added to it tells the rest. */
   #openRow(reader: JsonReader, schema: ConnectSchema | null): void {
     const from = reader.at
-    let isDeleted = false
+    let isDeleted: boolean | null = null
     let op: string | null = null
     if (reader.beginObject()) {
       do {
@@ -211,6 +223,7 @@ export class DebeziumDecoder {
     }
     this.#checkTable()
     const payload: Part = { bytes: reader.bytes, from, to: reader.at, schema }
+    this.#rewritesDeletes = isDeleted !== null
     this.#op = isDeleted ? 'd' : (op ?? EITHER)
     this.#before = isDeleted ? payload : null
     this.#after = isDeleted ? null : payload

@@ -196,10 +196,21 @@ test('bare rows are found by what was added to them, and said where nothing was'
   const at = (commit: number): Row => ({ __deleted: 'false', __source_sequence: `["${commit}","${commit + 1}"]` })
   await send(row(1, 'one', { __op: 'c', ...at(10) }), row(1, 'two', { __op: 'u', ...at(12) }), row(2, 'x', { __op: 'c', ...at(14) }))
   expect(await run()).toMatchObject({ exit: 0, code: null })
-  // Written again by the connector: the place in the log tells.
-  await send(row(1, 'one', { __op: 'c', ...at(10) }), { key: '{"id":2}', value: null })
+  const log = [
+    row(2, null, { __op: 'd', ...at(16), __deleted: 'true' }),
+    { key: '{"id":2}', value: null },
+    row(2, 'again', { __op: 'c', ...at(18) }),
+    row(3, 'x', { __op: 'c', ...at(20) }),
+    row(3, null, { __op: 'd', ...at(22), __deleted: 'true' }),
+  ]
+  await send(...log)
   expect(await run()).toMatchObject({ exit: 0, code: null })
-  expect(await rows(loading, 'id, note')).toEqual(['1 | two'])
+  // Written again by the connector: the place in the log tells, and a tombstone, which has none, deletes nothing.
+  await send(row(1, 'one', { __op: 'c', ...at(10) }), ...log.slice(0, 3))
+  expect(await run()).toMatchObject({ exit: 0, code: null })
+  await send(...log.slice(1, 2))
+  expect(await run()).toMatchObject({ exit: 0, code: null })
+  expect(await rows(loading, 'id, note')).toEqual(['1 | two', '2 | again'])
   expect(await started.findings()).toEqual([expect.objectContaining({ code: 'unwrapped-truncate' })])
 
   await using plain = await start('postgres', {

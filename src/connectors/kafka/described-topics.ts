@@ -17,7 +17,7 @@ import type { MessageShape } from '../../formats/debezium-shape.ts'
 
 export interface DescribedTopic extends LoggedElsewhere {
   /** Who says what the columns are. Fields beyond them: left out when a database no longer has them, refused when they were declared. */
-  readonly by: 'database' | 'project' | 'messages'
+  readonly by: 'database' | 'project' | 'schemas' | 'target'
   readonly findings: readonly Finding[]
 }
 
@@ -47,7 +47,7 @@ export async function describeTopic(
   const wholeBefore = declared?.wholeBefore ?? false
   if (declared?.columns) return { ...asDeclared(table, declared.columns, declared), by: 'project', wholeBefore, findings: [] }
   const target = await (await related.target(pipeline.target.connection)).describe(table.target)
-  return { ...asShown(pipeline, table, await shape(), target), by: 'messages', wholeBefore }
+  return { ...asShown(pipeline, table, await shape(), target), wholeBefore }
 }
 
 type Described = Pick<DescribedTopic, 'table' | 'declared'>
@@ -72,12 +72,12 @@ function asShown(
   table: TopicTable,
   shape: MessageShape | null,
   target: Table | null,
-): Described & Pick<DescribedTopic, 'findings'> {
+): Described & Pick<DescribedTopic, 'by' | 'findings'> {
   const own = new Set(MARKS[pipeline.write].map(({ name }) => name))
   const existing = target?.columns.filter(({ name, generated }) => !own.has(name) && generated !== true) ?? []
   if (shape === null) {
     if (target === null) throw unknownColumns(table, `topic "${table.topic}" has no message with a row yet`)
-    return { ...tableOf(table, existing.map(asInTarget), needKey(table, target.key)), findings: [] }
+    return { ...tableOf(table, existing.map(asInTarget), needKey(table, target.key)), by: 'target', findings: [] }
   }
   const withSchema = [...shape.fields.values()].some((schema) => schema !== null)
   if (!withSchema && target === null) throw unknownColumns(table, `the messages of topic "${table.topic}" bring no schema`)
@@ -86,6 +86,7 @@ function asShown(
   )
   return {
     ...tableOf(table, shown, needKey(table, shape.key ?? [])),
+    by: withSchema ? 'schemas' : 'target',
     findings: shown.flatMap(({ finding }) => (finding === undefined ? [] : [finding])),
   }
 }

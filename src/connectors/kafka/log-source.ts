@@ -32,6 +32,7 @@ import { formFindings, formSaid } from './unwrapped.ts'
 interface FollowedTable extends DescribedTopic {
   readonly topic: string
   readonly form: MessageForm
+  readonly rewritesDeletes: boolean
 }
 
 /** A chunk of changes has about so many bytes of messages. */
@@ -101,7 +102,13 @@ export class KafkaLog implements LogSource {
       const described = await describeTopic(pipeline, table, this.#related, look)
       const form = formSaid(pipeline) ?? (await look())?.form ?? 'envelope'
       const shape = form === 'unwrapped' || described.by !== 'database' ? await look() : null
-      tables.push({ ...described, topic: table.topic, form, findings: [...described.findings, ...formFindings(table.topic, form, shape)] })
+      tables.push({
+        ...described,
+        topic: table.topic,
+        form,
+        rewritesDeletes: shape?.rewritesDeletes ?? false,
+        findings: [...described.findings, ...formFindings(table.topic, form, shape)],
+      })
     }
     return tables
   }
@@ -171,14 +178,14 @@ export class KafkaLog implements LogSource {
   }
 
   #followed(pipeline: CdcPipeline, described: FollowedTable, number: number): FollowedTopic {
-    const { table, wholeBefore, topic, form, by } = described
+    const { table, wholeBefore, topic, form, rewritesDeletes, by } = described
     const modes = modesOf(pipeline)
     const columns = debeziumColumns(described)
     const { schema, name: tableName } = table.name
     const debezium = { schema: schema ?? 'public', name: tableName, number, width: columns.length, columns, key: table.key, wholeBefore }
     return {
       name: topic,
-      decoder: () => unpacking(new DebeziumDecoder(debezium, { modes, form }), this.#codec),
+      decoder: () => unpacking(new DebeziumDecoder(debezium, { modes, form, rewritesDeletes }), this.#codec),
       onUnknown: (fields, record) => {
         if (by === 'project') throw undeclared(table.name, fields)
         const fresh = fields.filter((field) => !this.#lookedFor.has(`${topic} ${field}`))
@@ -198,8 +205,8 @@ export class KafkaLog implements LogSource {
     const findings: Finding[] = []
     for (const described of await this.#describe(pipeline, topics, await client.ranges([...topics.keys()]))) {
       findings.push(...described.findings)
-      // What a schema in the messages says is more than the settings.
-      if (described.by === 'messages') continue
+      // A schema says more of its values than the settings do.
+      if (described.by === 'schemas') continue
       for (const { column, what, hint } of debeziumLosses(debeziumColumns(described), modesOf(pipeline)))
         findings.push({
           severity: 'warning',

@@ -77,8 +77,8 @@ function schemaId(bytes: Uint8Array): number | null {
 /** A reader whose records can be unpacked when it hands them out. */
 export function preparing(reader: RecordReader, codec: MessageCodec): RecordReader {
   return {
-    async next(waitMs) {
-      const found = await reader.next(waitMs)
+    async next(...how) {
+      const found = await reader.next(...how)
       await codec.prepare(found.flatMap(({ records }) => records))
       return found
     },

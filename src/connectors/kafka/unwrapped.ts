@@ -44,6 +44,6 @@ function unordered(topic: string, connector: SourceConnector, form: MessageForm)
       ? `Debezium's connector for ${connector} tells no order that could be relied on. After a crash of it, let it catch up before the target is used.`
       : form === 'envelope'
         ? 'Use Debezium 1.9 or newer.'
-        : `Let ExtractNewRecordState add it: \`add.fields=op,table,source.snapshot,source.connector,${add}\`.`,
+        : `Let ExtractNewRecordState add it: \`add.fields=op,table,source.snapshot,source.connector,${add}\`, and \`delete.tombstone.handling.mode=rewrite\`: a tombstone has no place.`,
   }
 }
