@@ -78,6 +78,8 @@ export class Follower {
       await this.#writer.abort()
       throw error
     }
+    // Else the history's commit would take along what is there of a transaction.
+    if (this.#open.read > 0) await this.#writer.abort()
     if (this.#total.read > 0)
       await this.#writer.record(this.#first, this.#state, this.#total.read, this.#total.rows, (performance.now() - began) / 1000)
     return this.#state
