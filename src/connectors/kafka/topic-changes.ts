@@ -77,7 +77,7 @@ export class TopicChanges implements ChangeStream {
     const event = decoded(decoder, place, record, chunk)
     if (event.unknown.length > 0) topic.onUnknown(event.unknown)
     if (event.kind === 'tombstone' || event.kind === 'message') return event
-    if (!guard.admits(event.position)) {
+    if (!guard.admits(event.position, event.transaction?.order ?? null)) {
       chunk.count = mark.count
       chunk.cells = mark.cells
       chunk.used = mark.used

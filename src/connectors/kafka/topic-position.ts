@@ -27,7 +27,7 @@ export function printTopicPlaces(places: TopicPlaces): Position {
       id,
       partitions.map(({ next, seen }) => [
         String(next),
-        ...(seen === null ? [] : [seen.commit, seen.place, BigInt(seen.count)].map(String)),
+        ...(seen === null ? [] : [seen.commit, seen.place, seen.count, seen.order ?? '', seen.snapshot ?? ''].map(String)),
       ]),
     ]
   return { kind: 'log', at: JSON.stringify(written) }
@@ -44,18 +44,23 @@ export function parseTopicPlaces(position: Position, pipeline: string): TopicPla
         topic,
         {
           id,
-          partitions: partitions.map(([next, commit, place, count]) => ({
-            next: BigInt(next),
-            seen:
-              commit === undefined || place === undefined
-                ? null
-                : { commit: BigInt(commit), place: BigInt(place), count: Number(count ?? 1) },
-          })),
+          partitions: partitions.map(([next, ...seen]) => ({ next: BigInt(next), seen: parseSeen(seen) })),
         },
       ]),
     )
   } catch (error) {
     throw broken(pipeline, error)
+  }
+}
+
+function parseSeen([commit, place, count = '1', order = '', snapshot = '']: readonly string[]): Seen | null {
+  if (commit === undefined || place === undefined) return null
+  return {
+    commit: BigInt(commit),
+    place: BigInt(place),
+    count: Number(count),
+    order: order === '' ? null : Number(order),
+    snapshot: snapshot === '' ? null : BigInt(snapshot),
   }
 }
 
