@@ -25,7 +25,7 @@ const POSTGRES_CONNECTOR = 'io.debezium.connector.postgresql.PostgresConnector'
 
 /** A checked pipeline in the form in which the rest of tidemark knows it. */
 export function buildDebezium(name: string, written: Written): CdcPipeline {
-  const { connection, tables, topic_prefix: topicPrefix, connector } = written.source
+  const { connection, tables, topic_prefix: topicPrefix, connector, consistency } = written.source
   return {
     ...buildChanges(name, written),
     source: {
@@ -35,7 +35,11 @@ export function buildDebezium(name: string, written: Written): CdcPipeline {
       publication: connector?.publication ?? ownName(name),
       failover: false,
       heartbeatSeconds: null,
-      kafka: { topicPrefix, connector: connector === undefined ? null : buildConnector(connector) },
+      kafka: {
+        topicPrefix,
+        connector: connector === undefined ? null : buildConnector(connector),
+        consistency: consistency ?? 'key',
+      },
     },
   }
 }

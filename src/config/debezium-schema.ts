@@ -3,7 +3,7 @@
 
 import * as z from 'zod/mini'
 import { cdcSchema } from './cdc-schema.ts'
-import { fields, text, textThat } from './field.ts'
+import { fields, oneOf, text, textThat } from './field.ts'
 import { loggedTables, publicationField, slotField, tableField } from './log-fields.ts'
 
 const connector = fields(
@@ -49,6 +49,12 @@ const source = fields(
     ),
     tables: loggedTables,
     connector: z.optional(connector),
+    consistency: z.optional(
+      oneOf(
+        ['key', 'transaction'] as const,
+        "key: the changes of each row in order; transaction: the source's transactions whole and in their order, which the connector must tell of (provide.transaction.metadata). Default: key.",
+      ),
+    ),
   },
   'Whose changes are followed, and in which topics they are.',
 )

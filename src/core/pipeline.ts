@@ -95,6 +95,8 @@ export interface KafkaTopics {
   readonly topicPrefix: string
   /** null: it is nobody's business here. */
   readonly connector: DebeziumConnector | null
+  /** The changes of each row in order, or the source's transactions whole. */
+  readonly consistency: 'key' | 'transaction'
 }
 
 /** A connector of Kafka Connect that the pipeline knows; its slot and publication are those of the pipeline's source. */
@@ -265,6 +267,7 @@ export function logFingerprint(pipeline: CdcPipeline, { identity, tables, layout
     source: identity,
     tables: tables.map((table) => table.identity).join(' '),
     write: pipeline.write,
+    ...(pipeline.source.kafka?.consistency === 'transaction' ? { consistency: 'transaction' } : {}),
     target: targetTables(pipeline).map(fingerprintWord).join(' '),
     layouts: tables.map((table, at) => `${table.identity}|${layouts[at]?.rows}|${layouts[at]?.columns}`).join(' '),
   })
@@ -316,6 +319,7 @@ export function fingerprintChanges(stored: string, current: string): readonly st
     target: 'target table',
     tables: 'tables',
     write: 'write',
+    consistency: 'consistency',
   }
   try {
     const a = JSON.parse(stored) as Record<string, unknown>

@@ -17,6 +17,8 @@ export interface SourcePosition {
   readonly micros: bigint | null
   /** A row that was read and not changed: by the first snapshot, or beside the stream, when it may be older than what was streamed. */
   readonly snapshot: 'none' | 'initial' | 'incremental'
+  /** The first snapshot ends with this row, or its part of the table does. */
+  readonly readEnd: 'snapshot' | 'table' | null
 }
 
 /** Only with `provide.transaction.metadata`. */
@@ -30,6 +32,8 @@ export interface TransactionPlace {
 export interface TransactionEvent {
   readonly status: 'BEGIN' | 'END'
   readonly txId: string
+  /** In the source's log; of an end, that of the commit. null where the id does not say it. */
+  readonly place: bigint | null
   /** At the end: how many events there were, in all, and of each table, as `schema.table`. */
   readonly events: number | null
   readonly tables: ReadonlyMap<string, number>
@@ -58,6 +62,7 @@ export class SourceReader {
   txId: bigint | null = null
   micros: bigint | null = null
   snapshot: SourcePosition['snapshot'] = 'none'
+  readEnd: SourcePosition['readEnd'] = null
   /** It is of another table than the one that was expected. */
   isOther = false
   readonly #schema: Uint8Array
@@ -74,6 +79,7 @@ export class SourceReader {
     this.txId = null
     this.micros = null
     this.snapshot = 'none'
+    this.readEnd = null
     this.isOther = false
   }
 
@@ -122,6 +128,7 @@ export class SourceReader {
       case 'snapshot': {
         const text = readText(reader)
         this.snapshot = text === null || text === 'false' ? 'none' : text === 'incremental' ? 'incremental' : 'initial'
+        this.readEnd = text === 'last' ? 'snapshot' : text === 'last_in_data_collection' ? 'table' : null
         return true
       }
       case 'schema':
@@ -163,8 +170,8 @@ export class SourceReader {
   }
 
   position(): SourcePosition {
-    const { lsn, lastCommit, txId, micros, snapshot } = this
-    return { lsn, lastCommit, txId, micros, snapshot }
+    const { lsn, lastCommit, txId, micros, snapshot, readEnd } = this
+    return { lsn, lastCommit, txId, micros, snapshot, readEnd }
   }
 }
 
@@ -222,6 +229,7 @@ export function readTransactionEvent(value: Uint8Array | null): TransactionEvent
   return {
     status,
     txId: transactionNumber(id),
+    place: /:\d{1,20}$/.test(id) ? BigInt(id.slice(id.lastIndexOf(':') + 1)) : null,
     events: events === null ? null : Number(events),
     tables,
     millis: millis === null ? null : Number(millis),

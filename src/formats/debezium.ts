@@ -121,9 +121,7 @@ export class DebeziumDecoder {
     try {
       return this.#decode(message, chunk)
     } catch (error) {
-      chunk.count = mark.count
-      chunk.cells = mark.cells
-      chunk.used = mark.used
+      chunk.cut(mark)
       throw error
     }
   }

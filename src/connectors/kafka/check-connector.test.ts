@@ -26,7 +26,7 @@ const pipeline: CdcPipeline = {
     publication: 'p',
     failover: false,
     heartbeatSeconds: null,
-    kafka: { topicPrefix: 'cdc', connector },
+    kafka: { topicPrefix: 'cdc', connector, consistency: 'key' },
   },
   target: { connection: 'warehouse', schema: null },
   write: 'merge',

@@ -34,7 +34,7 @@ export class EmissionGuard {
   }
 
   /** Is it to be applied? Of what does not say where it comes from, nobody can know that it was there before. */
-  admits(position: SourcePosition | null, order: number | null): boolean {
+  admits(position: Pick<SourcePosition, 'lsn' | 'lastCommit' | 'snapshot'> | null, order: number | null): boolean {
     if (position === null || position.lsn === null || position.snapshot === 'incremental') return true
     if (position.snapshot === 'initial') return this.#admitsRead(position.lsn)
     const at = { commit: position.lastCommit ?? 0n, place: position.lsn, order }

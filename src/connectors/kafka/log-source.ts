@@ -17,10 +17,12 @@ import { debeziumLosses } from '../../formats/debezium-losses.ts'
 import { KafkaClient } from './client.ts'
 import { clientOptions } from './client-options.ts'
 import type { KafkaConfig } from './config.ts'
+import { connectorProperty } from './connector-config.ts'
 import { modesOf } from './modes.ts'
 import { type FollowedTopic, TopicChanges } from './topic-changes.ts'
 import { parseTopicPlaces, printTopicPlaces, type TopicPlaces } from './topic-position.ts'
 import { TopicReader } from './topic-reader.ts'
+import { TransactionChanges } from './transaction-changes.ts'
 
 /** A chunk of changes has about so many bytes of messages. */
 const CHUNK_BYTES = 4 << 20
@@ -50,9 +52,9 @@ export class KafkaLog implements LogSource {
     const client = await this.#open()
     const described = await this.#describe(pipeline)
     this.#described = new Map(described.map((one) => [one.table.identity, one]))
-    const names = topicsOf(pipeline)
-    const found = await client.findTopics(names)
-    if (found.size === 0) await client.topics(names)
+    const tables = topicsOf(pipeline)
+    const found = await client.findTopics([...tables, ...toldIn(pipeline)])
+    if (!tables.some((name) => found.has(name))) await client.topics(tables)
     const known = state?.position.kind === 'log' ? parseTopicPlaces(state.position, pipeline.name) : new Map()
     const ranges = await client.ranges([...found.keys()])
     const head = new Map<string, TopicPlaces extends ReadonlyMap<string, infer Place> ? Place : never>()
@@ -84,11 +86,15 @@ export class KafkaLog implements LogSource {
   }
 
   async begin(pipeline: CdcPipeline): Promise<LogBeginning> {
-    return new TopicsBeginning(await this.#beginnings(topicsOf(pipeline)))
+    return new TopicsBeginning(await this.#beginnings([...topicsOf(pipeline), ...toldIn(pipeline)]))
   }
 
   /** Those that are read on stay where they end now; the others begin at the front. */
   async beginAgain(pipeline: CdcPipeline, seen: LogObservation): Promise<LogBeginning> {
+    if (pipeline.source.kafka?.consistency === 'transaction')
+      throw new LoadError('bad-usage', `Pipeline ${pipeline.name} has \`consistency: transaction\`: its tables are loaded together.`, {
+        hint: 'Load all of them again with `--full-refresh`.',
+      })
     const places = new Map(parseTopicPlaces(seen.head, pipeline.name))
     const begins = parseTopicPlaces(await this.#beginnings([...places.keys()]), pipeline.name)
     return new TopicsBeginning(printTopicPlaces(new Map([...places, ...begins])))
@@ -128,7 +134,8 @@ export class KafkaLog implements LogSource {
     const described = seen.tables.flatMap(({ identity }) => this.#described.get(identity) ?? [])
     invariant(described.length === seen.tables.length, 'tables are looked at before their topics are opened')
     const topics = described.map((one, number) => this.#followed(pipeline, one, number))
-    const names = topics.map(({ name }) => name)
+    const told = toldIn(pipeline)
+    const names = [...topics.map(({ name }) => name), ...told]
     const stored = parseTopicPlaces(from, pipeline.name)
     // A topic that was not there yet begins where it begins now.
     const late = names.filter((name) => !stored.has(name))
@@ -144,7 +151,26 @@ export class KafkaLog implements LogSource {
       }))
     })
     const reader = new TopicReader(client, assigned, { maxBytes: CHUNK_BYTES, maxPartitionBytes: CHUNK_BYTES })
-    return new TopicChanges(reader, topics, places, pipeline.name)
+    if (told[0] === undefined) return new TopicChanges(reader, topics, places, pipeline.name)
+    this.#refuseSeveralPartitions(places)
+    const ends = async (): Promise<ReadonlyMap<string, bigint>> => {
+      const ranges = await client.ranges([...places.keys()])
+      return new Map([...ranges].map(([name, range]) => [name, range.ends[0] ?? 0n]))
+    }
+    return new TransactionChanges({ reader, ends }, topics, told[0], places, pipeline.name)
+  }
+
+  #refuseSeveralPartitions(places: TopicPlaces): void {
+    for (const [name, { partitions }] of places)
+      if (partitions.length > 1)
+        throw new LoadError(
+          'log-unavailable',
+          `Topic "${name}" has ${partitions.length} partitions; the order of transactions needs one.`,
+          {
+            where: this.#what,
+            hint: 'Let the connector make the topic anew with `topic.creation.default.partitions=1`, or leave out `consistency: transaction`.',
+          },
+        )
   }
 
   #followed(pipeline: CdcPipeline, described: LoggedElsewhere, number: number): FollowedTopic {
@@ -156,6 +182,9 @@ export class KafkaLog implements LogSource {
     const debezium = { schema: schema ?? 'public', name: tableName, number, width: columns.length, columns, key: table.key, wholeBefore }
     return {
       name,
+      collection: `${debezium.schema}.${debezium.name}`,
+      number,
+      width: columns.length,
       decoder: () => new DebeziumDecoder(debezium, { modes, form: 'envelope' }),
       onUnknown: (fields) => {
         const fresh = fields.filter((field) => !this.#lookedFor.has(`${name} ${field}`))
@@ -224,6 +253,13 @@ function debeziumColumns({ table, declared }: LoggedElsewhere): readonly Debeziu
 
 function topicsOf({ source }: CdcPipeline): readonly string[] {
   return source.tables.map((table) => topicOf(source.kafka?.topicPrefix ?? '', table))
+}
+
+/** The topic that tells of transactions; none where they are not put together again. */
+function toldIn(pipeline: CdcPipeline): readonly string[] {
+  const { kafka } = pipeline.source
+  if (kafka?.consistency !== 'transaction') return []
+  return [`${kafka.topicPrefix}.${connectorProperty(pipeline, 'topic.transaction') ?? 'transaction'}`]
 }
 
 function messagesBehind(position: Position, head: Position, pipeline: string): bigint {

@@ -8,11 +8,15 @@ import type { Position } from '../../core/position.ts'
 import type { DebeziumDecoder, DebeziumEvent } from '../../formats/debezium.ts'
 import { EmissionGuard } from './emission-guard.ts'
 import type { KafkaRecord } from './record-batches.ts'
-import { parseTopicPlaces, printTopicPlaces, type TopicPlaces } from './topic-position.ts'
+import { coversPlaces, parseTopicPlaces, printTopicPlaces, type TopicPlaces } from './topic-position.ts'
 import type { PartitionRecords, TopicReader } from './topic-reader.ts'
 
 export interface FollowedTopic {
   readonly name: string
+  /** As the source calls its table: `schema.table`; its number in chunks, and how many cells a row has. */
+  readonly collection: string
+  readonly number: number
+  readonly width: number
   /** One for each partition: what it remembers of one is nothing to another. */
   readonly decoder: () => DebeziumDecoder
   /** Told of a field that the table has no column for. */
@@ -78,9 +82,7 @@ export class TopicChanges implements ChangeStream {
     if (event.unknown.length > 0) topic.onUnknown(event.unknown)
     if (event.kind === 'tombstone' || event.kind === 'message') return event
     if (!guard.admits(event.position, event.transaction?.order ?? null)) {
-      chunk.count = mark.count
-      chunk.cells = mark.cells
-      chunk.used = mark.used
+      chunk.cut(mark)
       return null
     }
     if (event.kind === 'change')
@@ -111,13 +113,7 @@ export class TopicChanges implements ChangeStream {
   ping(): void {}
 
   reaches(position: Position, goal: Position): boolean {
-    const [now, wanted] = [parseTopicPlaces(position, this.#pipeline), parseTopicPlaces(goal, this.#pipeline)]
-    for (const [name, { partitions }] of wanted)
-      for (const [number, { next }] of partitions.entries()) {
-        const place = now.get(name)?.partitions[number]
-        if (place !== undefined && place.next < next) return false
-      }
-    return true
+    return coversPlaces(parseTopicPlaces(position, this.#pipeline), parseTopicPlaces(goal, this.#pipeline))
   }
 
   async close(): Promise<void> {
@@ -126,7 +122,7 @@ export class TopicChanges implements ChangeStream {
 }
 
 /** What is wrong with a message is said with its place. */
-function decoded(decoder: DebeziumDecoder, place: string, { key, value, headers }: KafkaRecord, chunk: ChangesChunk): DebeziumEvent {
+export function decoded(decoder: DebeziumDecoder, place: string, { key, value, headers }: KafkaRecord, chunk: ChangesChunk): DebeziumEvent {
   try {
     return decoder.decode({ key, value, headers: new Map(headers) }, chunk)
   } catch (error) {

@@ -2,7 +2,13 @@ import { expect, test } from 'vitest'
 import { parseTopicPlaces, printTopicPlaces } from './topic-position.ts'
 
 const PLACES = new Map([
-  ['cdc.public.b', { id: 'two', partitions: [{ next: 9_007_199_254_740_993n, seen: { commit: 2n ** 63n, place: 7n, count: 3, order: null, snapshot: 5n } }] }],
+  [
+    'cdc.public.b',
+    {
+      id: 'two',
+      partitions: [{ next: 9_007_199_254_740_993n, seen: { commit: 2n ** 63n, place: 7n, count: 3, order: null, snapshot: 5n } }],
+    },
+  ],
   [
     'cdc.public.a',
     {

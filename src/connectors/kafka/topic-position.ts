@@ -53,6 +53,16 @@ export function parseTopicPlaces(position: Position, pipeline: string): TopicPla
   }
 }
 
+/** Is everything that the other has been delivered, as far as its topics are known? */
+export function coversPlaces(places: TopicPlaces, wanted: TopicPlaces): boolean {
+  for (const [name, { partitions }] of wanted)
+    for (const [number, { next }] of partitions.entries()) {
+      const place = places.get(name)?.partitions[number]
+      if (place !== undefined && place.next < next) return false
+    }
+  return true
+}
+
 function parseSeen([commit, place, count = '1', order = '', snapshot = '']: readonly string[]): Seen | null {
   if (commit === undefined || place === undefined) return null
   return {

@@ -80,14 +80,15 @@ export class TopicReader {
 
   /**
    * What has come within the time, by partition; nothing where nothing has, or where all is read. Throws `log-lost`, `log-unavailable`,
-   * `log-corrupted`, and `unreachable` or `connection-lost` after the patience is over.
+   * `log-corrupted`, and `unreachable` or `connection-lost` after the patience is over. Brokers are not asked for partitions that are
+   * not wanted now; what was asked before may come.
    */
-  async next(waitMs: number): Promise<readonly PartitionRecords[]> {
+  async next(waitMs: number, wants: (topic: string, partition: number) => boolean = () => true): Promise<readonly PartitionRecords[]> {
     const until = performance.now() + waitMs
     for (;;) {
       if (this.#ended !== null) throw this.#ended
       try {
-        const found = await this.#step(Math.max(0, until - performance.now()))
+        const found = await this.#step(Math.max(0, until - performance.now()), wants)
         if (found.length > 0 || this.#following.every(isRead) || performance.now() >= until) return found
       } catch (thrown) {
         this.#ended ??= kafkaError(thrown, this.#client.what)
@@ -100,13 +101,13 @@ export class TopicReader {
     this.#ended ??= new LoadError('stopped', 'The topics are no longer read.')
   }
 
-  async #step(waitMs: number): Promise<readonly PartitionRecords[]> {
+  async #step(waitMs: number, wants: (topic: string, partition: number) => boolean): Promise<readonly PartitionRecords[]> {
     this.#throwFailed()
     const unread = this.#following.filter((one) => !isRead(one))
     if (performance.now() >= this.#lookAt) await this.#look().catch((thrown) => this.#putOff(unread, thrown))
     const now = performance.now()
     const leaders = Map.groupBy(
-      unread.filter(({ askAt }) => askAt <= now),
+      unread.filter(({ askAt, topic, partition }) => askAt <= now && wants(topic.name, partition)),
       ({ leader }) => leader,
     )
     for (const [node, members] of leaders) if (!this.#asked.has(node)) this.#asked.set(node, this.#ask(node, members))
