@@ -98,7 +98,7 @@ export class HeldPartition {
       place,
       txId: isRead ? null : (transaction?.txId ?? null),
       order: transaction?.order ?? 0,
-      readAt: position?.snapshot === 'initial' ? position.lsn : null,
+      readAt: position?.snapshot === 'initial' ? (this.#guard.seen?.snapshot ?? null) : null,
       chunk,
       change: kind === 'change' ? mark.count : null,
       micros: position?.micros ?? 0n,

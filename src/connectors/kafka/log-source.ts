@@ -19,9 +19,9 @@ import { clientOptions } from './client-options.ts'
 import type { KafkaConfig } from './config.ts'
 import { connectorProperty } from './connector-config.ts'
 import { modesOf } from './modes.ts'
+import { OpenTopics } from './open-topics.ts'
 import { type FollowedTopic, TopicChanges } from './topic-changes.ts'
 import { parseTopicPlaces, printTopicPlaces, type TopicPlaces } from './topic-position.ts'
-import { TopicReader } from './topic-reader.ts'
 import { TransactionChanges } from './transaction-changes.ts'
 
 /** A chunk of changes has about so many bytes of messages. */
@@ -140,24 +140,18 @@ export class KafkaLog implements LogSource {
     // A topic that was not there yet begins where it begins now.
     const late = names.filter((name) => !stored.has(name))
     const places: TopicPlaces = new Map([...stored, ...parseTopicPlaces(await this.#beginnings(late), pipeline.name)])
-    const goal = until === null ? null : parseTopicPlaces(until, pipeline.name)
-    const assigned = names.flatMap((name) => {
-      const place = places.get(name)
-      return (place?.partitions ?? []).map(({ next }, partition) => ({
-        topic: { name, id: place?.id ?? '', partitions: place?.partitions.length ?? 0 },
-        partition,
-        from: next,
-        until: goal?.get(name)?.partitions[partition]?.next ?? null,
-      }))
-    })
-    const reader = new TopicReader(client, assigned, { maxBytes: CHUNK_BYTES, maxPartitionBytes: CHUNK_BYTES })
-    if (told[0] === undefined) return new TopicChanges(reader, topics, places, pipeline.name)
-    this.#refuseSeveralPartitions(places)
-    const ends = async (): Promise<ReadonlyMap<string, bigint>> => {
-      const ranges = await client.ranges([...places.keys()])
-      return new Map([...ranges].map(([name, range]) => [name, range.ends[0] ?? 0n]))
+    const isWhole = told[0] !== undefined
+    if (isWhole) this.#refuseSeveralPartitions(places)
+    const beginnings = async (late: readonly string[]): Promise<TopicPlaces> => {
+      const begun = parseTopicPlaces(await this.#beginnings(late), pipeline.name)
+      if (isWhole) this.#refuseSeveralPartitions(begun)
+      return begun
     }
-    return new TransactionChanges({ reader, ends }, topics, told[0], places, pipeline.name)
+    const open = { names, places, until: until === null ? null : parseTopicPlaces(until, pipeline.name), beginnings }
+    const access = new OpenTopics(client, open, { maxBytes: CHUNK_BYTES, maxPartitionBytes: CHUNK_BYTES })
+    return told[0] === undefined
+      ? new TopicChanges(access, topics, places, pipeline.name)
+      : new TransactionChanges(access, topics, told[0], places, pipeline.name)
   }
 
   #refuseSeveralPartitions(places: TopicPlaces): void {

@@ -7,9 +7,10 @@ import { LoadError } from '../../core/errors.ts'
 import type { Position } from '../../core/position.ts'
 import type { DebeziumDecoder, DebeziumEvent } from '../../formats/debezium.ts'
 import { EmissionGuard } from './emission-guard.ts'
+import type { OpenTopics } from './open-topics.ts'
 import type { KafkaRecord } from './record-batches.ts'
-import { coversPlaces, parseTopicPlaces, printTopicPlaces, type TopicPlaces } from './topic-position.ts'
-import type { PartitionRecords, TopicReader } from './topic-reader.ts'
+import { coversPlaces, parseTopicPlaces, printTopicPlaces, type TopicPlace, type TopicPlaces } from './topic-position.ts'
+import type { PartitionRecords } from './topic-reader.ts'
 
 export interface FollowedTopic {
   readonly name: string
@@ -31,24 +32,33 @@ interface Partition {
 }
 
 export class TopicChanges implements ChangeStream {
-  readonly #reader: TopicReader
+  readonly #access: Pick<OpenTopics, 'reader' | 'appeared'>
+  readonly #topics: readonly FollowedTopic[]
   readonly #pipeline: string
-  readonly #from: TopicPlaces
+  readonly #from: Map<string, TopicPlace>
   readonly #partitions = new Map<string, Partition>()
   readonly #spare: ChangesChunk[] = []
   #pending: readonly PartitionRecords[] = []
 
-  constructor(reader: TopicReader, topics: readonly FollowedTopic[], from: TopicPlaces, pipeline: string) {
-    this.#reader = reader
+  constructor(access: Pick<OpenTopics, 'reader' | 'appeared'>, topics: readonly FollowedTopic[], from: TopicPlaces, pipeline: string) {
+    this.#access = access
+    this.#topics = topics
     this.#pipeline = pipeline
-    this.#from = from
-    for (const topic of topics)
-      for (const [number, { next, seen }] of (from.get(topic.name)?.partitions ?? []).entries())
+    this.#from = new Map(from)
+    this.#open(from)
+  }
+
+  #open(places: TopicPlaces): void {
+    for (const topic of this.#topics)
+      for (const [number, { next, seen }] of (places.get(topic.name)?.partitions ?? []).entries())
         this.#partitions.set(`${topic.name}/${number}`, { next, decoder: topic.decoder(), guard: new EmissionGuard(seen), topic })
   }
 
   async next(waitMs: number): Promise<LogChunk> {
-    if (this.#pending.length === 0) this.#pending = await this.#reader.next(waitMs)
+    const appeared = await this.#access.appeared()
+    for (const [name, place] of appeared) this.#from.set(name, place)
+    this.#open(appeared)
+    if (this.#pending.length === 0) this.#pending = await this.#access.reader.next(waitMs)
     const chunk = this.#spare.pop() ?? new ChangesChunk()
     let committedAt: number | null = null
     let count = 0
@@ -117,7 +127,7 @@ export class TopicChanges implements ChangeStream {
   }
 
   async close(): Promise<void> {
-    this.#reader.close()
+    this.#access.reader.close()
   }
 }
 

@@ -64,7 +64,7 @@ export type FetchingClient = Pick<KafkaClient, 'what' | 'driver' | 'fetch' | 'fi
 
 export class TopicReader {
   readonly #client: FetchingClient
-  readonly #following: readonly Following[]
+  readonly #following: Following[] = []
   readonly #options: typeof DEFAULTS
   readonly #asked = new Map<number, Promise<Answer>>()
   #lookAt = 0
@@ -74,8 +74,15 @@ export class TopicReader {
 
   constructor(client: FetchingClient, assigned: readonly AssignedPartition[], options: ReaderOptions = {}) {
     this.#client = client
-    this.#following = assigned.map((one) => ({ ...one, next: one.from, leader: -1, awaySince: null, askAt: 0, pauseMs: FIRST_PAUSE_MS }))
     this.#options = { ...DEFAULTS, ...options }
+    this.assign(assigned)
+  }
+
+  /** More partitions, beside those that are read already. */
+  assign(assigned: readonly AssignedPartition[]): void {
+    for (const one of assigned)
+      this.#following.push({ ...one, next: one.from, leader: -1, awaySince: null, askAt: 0, pauseMs: FIRST_PAUSE_MS })
+    this.#lookAt = 0
   }
 
   /**

@@ -195,7 +195,8 @@ class Model {
       close: () => {},
     }
     const ends = async () => new Map([...next.keys()].map((name) => [name, this.world.end(name)]))
-    const stream = new TransactionChanges({ reader, ends }, NAMES.map(followed), TOLD, from, 'p', {
+    const appeared = async () => new Map()
+    const stream = new TransactionChanges({ reader, ends, appeared }, NAMES.map(followed), TOLD, from, 'p', {
       quietMs: 5,
       patienceMs: 40,
       ...options,

@@ -10,13 +10,14 @@ import { SNAPSHOT } from './emission-guard.ts'
 import { type HeldChange, HeldPartition } from './held-partition.ts'
 import { Stall } from './stall.ts'
 import type { FollowedTopic } from './topic-changes.ts'
-import { coversPlaces, parseTopicPlaces, printTopicPlaces, type TopicPlaces } from './topic-position.ts'
+import { coversPlaces, parseTopicPlaces, printTopicPlaces, type TopicPlace, type TopicPlaces } from './topic-position.ts'
 import type { PartitionRecords, TopicReader } from './topic-reader.ts'
 import { type EndedTransaction, TransactionOrder } from './transaction-order.ts'
 
+/** What it needs of the topics that are open. */
 export interface TopicAccess {
   readonly reader: Pick<TopicReader, 'next' | 'close'>
-  /** How far topics go now. */
+  readonly appeared: (atOnce?: boolean) => Promise<TopicPlaces>
   readonly ends: () => Promise<ReadonlyMap<string, bigint>>
 }
 
@@ -31,18 +32,19 @@ export interface TransactionOptions {
 }
 
 const DEFAULTS = { patienceMs: 60_000, quietMs: 10_000, heldBytes: 16 << 20, chunkBytes: 4 << 20 }
+const NOWHERE = { next: 0n, seen: null }
 /** Ends of transactions that are held. */
 const MOST_WAITING = 100_000
 
 export class TransactionChanges implements ChangeStream {
-  readonly #reader: Pick<TopicReader, 'next' | 'close'>
-  readonly #askEnds: () => Promise<ReadonlyMap<string, bigint>>
+  readonly #access: TopicAccess
+  readonly #topics: readonly FollowedTopic[]
   readonly #pipeline: string
-  readonly #from: TopicPlaces
+  readonly #from: Map<string, TopicPlace>
   /** The topic of transactions. */
   readonly #told: string
-  readonly #order: TransactionOrder
-  readonly #partitions: readonly HeldPartition[]
+  #order: TransactionOrder
+  readonly #partitions: HeldPartition[] = []
   readonly #options: typeof DEFAULTS
   readonly #spare: ChangesChunk[] = []
   /** How many changes have come of transactions that are not handed out, by transaction and table. */
@@ -60,50 +62,58 @@ export class TransactionChanges implements ChangeStream {
   #last: string
 
   constructor(
-    { reader, ends }: TopicAccess,
+    access: TopicAccess,
     topics: readonly FollowedTopic[],
     told: string,
     from: TopicPlaces,
     pipeline: string,
     options: TransactionOptions = {},
   ) {
-    this.#reader = reader
-    this.#askEnds = ends
+    this.#access = access
+    this.#topics = topics
     this.#pipeline = pipeline
-    this.#from = from
+    this.#from = new Map(from)
     this.#told = told
     this.#options = { ...DEFAULTS, ...options }
-    const placeOf = (name: string) => from.get(name)?.partitions[0] ?? null
-    this.#order = new TransactionOrder(told, placeOf(told) ?? { next: 0n, seen: null })
-    this.#partitions = topics.flatMap((topic) => {
-      const place = placeOf(topic.name)
-      return place === null ? [] : [new HeldPartition(topic, place)]
-    })
+    this.#order = new TransactionOrder(told, NOWHERE)
+    this.#open(from)
     const places = [...from.values()].flatMap(({ partitions }) => partitions)
     this.#isStreaming = places.some(({ seen }) => seen !== null && seen.commit !== SNAPSHOT)
-    const read = this.#partitions.map((partition) => [partition, placeOf(partition.topic.name)?.seen?.snapshot ?? null] as const)
-    this.#readAt = new Map(read.flatMap(([partition, at]) => (at === null ? [] : [[partition, at] as const])))
+    this.#readAt = new Map(
+      this.#partitions.flatMap((partition) => {
+        const at = partition.place().seen?.snapshot ?? null
+        return at === null ? [] : [[partition, at] as const]
+      }),
+    )
     this.#last = textOf(printTopicPlaces(from))
+  }
+
+  #open(places: TopicPlaces): void {
+    for (const [name, place] of places) {
+      this.#from.set(name, place)
+      const topic = this.#topics.find((one) => one.name === name)
+      const at = place.partitions[0] ?? NOWHERE
+      if (name === this.#told) this.#order = new TransactionOrder(name, at)
+      else if (topic !== undefined) this.#partitions.push(new HeldPartition(topic, at))
+    }
   }
 
   async next(waitMs: number): Promise<LogChunk> {
     const chunk = this.#spare.pop() ?? new ChangesChunk()
     let transactions = this.#handOut(chunk)
     if (transactions === 0 && chunk.count === 0) {
-      const found = await this.#reader.next(waitMs, (topic) => this.#isWanted(topic))
+      this.#open(await this.#access.appeared())
+      const found = await this.#access.reader.next(waitMs, (topic) => this.#isWanted(topic))
       for (const records of found) this.#take(records)
       if (found.length > 0) this.#quietSince = performance.now()
-      if (this.#ends === null && !this.#isStreaming && this.#seemsRead()) this.#ends = await this.#askEnds()
+      if (this.#ends === null && !this.#isStreaming && this.#seemsRead()) {
+        this.#open(await this.#access.appeared(true))
+        this.#ends = await this.#access.ends()
+      }
       transactions = this.#handOut(chunk)
       this.#refuseStall()
     }
-    const micros = chunk.transactions.reduce((latest, { committedMicros }) => (committedMicros > latest ? committedMicros : latest), 0n)
-    return {
-      changes: chunk,
-      end: this.#within ? null : this.#position(),
-      transactions,
-      committedAt: micros === 0n ? null : Number(micros / 1000n),
-    }
+    return { changes: chunk, end: this.#within ? null : this.#position(), transactions, committedAt: newest(chunk) }
   }
 
   #isWanted(topic: string): boolean {
@@ -221,10 +231,10 @@ export class TransactionChanges implements ChangeStream {
 
   /** Throws `log-lost` where what is missing can't come any more. */
   #isWhole(transaction: EndedTransaction): boolean {
-    for (const { partition, wanted, has } of this.#countsOf(transaction)) {
+    for (const { topic, partition, wanted, has } of this.#countsOf(transaction)) {
       if (has >= wanted) continue
-      if (partition.hasPassed(transaction.commit))
-        throw new LoadError('log-lost', `${missing(transaction.txId, partition, wanted, has)}, and goes on with later ones.`, {
+      if (partition?.hasPassed(transaction.commit) === true)
+        throw new LoadError('log-lost', `${missing(transaction.txId, topic, wanted, has)}, and goes on with later ones.`, {
           hint: 'Nothing was skipped. See whether something takes messages out of the topic, such as a filter among the transforms of the connector; then load again with `--full-refresh`.',
         })
       return false
@@ -236,8 +246,11 @@ export class TransactionChanges implements ChangeStream {
   *#countsOf({ txId, counts }: EndedTransaction) {
     const arrived = this.#arrived.get(txId)
     for (const [collection, wanted] of counts) {
-      const partition = this.#partitions.find(({ topic }) => topic.collection === collection)
-      if (partition !== undefined) yield { partition, wanted, has: arrived?.get(partition) ?? 0 }
+      const topic = this.#topics.find((one) => one.collection === collection)
+      if (topic === undefined) continue
+      // It may have come to be a moment ago.
+      const partition = this.#partitions.find((one) => one.topic === topic)
+      yield { topic, partition, wanted, has: partition === undefined ? 0 : (arrived?.get(partition) ?? 0) }
     }
   }
 
@@ -273,7 +286,7 @@ export class TransactionChanges implements ChangeStream {
     const lack = front === null ? undefined : [...this.#countsOf(front)].find(({ wanted, has }) => has < wanted)
     const what =
       lack !== undefined && front !== null
-        ? missing(front.txId, lack.partition, lack.wanted, lack.has)
+        ? missing(front.txId, lack.topic, lack.wanted, lack.has)
         : `${this.#told} does not say how the transaction ended that is held in ${this.#holding()}`
     throw new LoadError(
       'transaction-incomplete',
@@ -294,12 +307,12 @@ export class TransactionChanges implements ChangeStream {
   }
 
   #position(): Position {
-    const places = new Map(this.#from)
-    const set = (name: string, place: TopicPlaces extends ReadonlyMap<string, infer P> ? P : never) => places.set(name, place)
-    for (const partition of this.#partitions)
-      set(partition.topic.name, { id: this.#from.get(partition.topic.name)?.id ?? '', partitions: [partition.place()] })
-    const told = this.#from.get(this.#told)
-    if (told !== undefined) set(this.#told, { id: told.id, partitions: [this.#order.place()] })
+    const now = new Map([[this.#told, this.#order.place()], ...this.#partitions.map((one) => [one.topic.name, one.place()] as const)])
+    const places = new Map<string, TopicPlace>()
+    for (const [name, place] of this.#from) {
+      const own = now.get(name)
+      places.set(name, own === undefined ? place : { id: place.id, partitions: [own] })
+    }
     const position = printTopicPlaces(places)
     this.#last = textOf(position)
     return position
@@ -331,14 +344,21 @@ export class TransactionChanges implements ChangeStream {
   }
 
   async close(): Promise<void> {
-    this.#reader.close()
+    this.#access.reader.close()
   }
 }
 
-function missing(txId: string, { topic }: HeldPartition, wanted: number, has: number): string {
+function missing(txId: string, topic: FollowedTopic, wanted: number, has: number): string {
   return `Transaction ${txId} of the source has ${wanted} ${wanted === 1 ? 'change' : 'changes'} of ${topic.collection}; topic ${topic.name} has ${has} of them`
 }
 
 function textOf(position: Position): string {
   return position.kind === 'log' ? position.at : ''
+}
+
+/** When the newest of the changes was made, milliseconds from 1970. */
+function newest({ transactions }: ChangesChunk): number | null {
+  let micros = 0n
+  for (const { committedMicros } of transactions) if (committedMicros > micros) micros = committedMicros
+  return micros === 0n ? null : Number(micros / 1000n)
 }
