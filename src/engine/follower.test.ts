@@ -43,6 +43,7 @@ async function follow(chunks: readonly LogChunk[], goal: string | null, stops = 
     },
     commit: async (_, to) => void told.push(`committed ${printed(to.position)}`),
     record: async () => void told.push('recorded'),
+    keepMessage: async () => {},
     replay: async () => ({ replayed: 0, left: 0 }),
     kept: 0,
     abort: async () => void told.push('aborted'),

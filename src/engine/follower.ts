@@ -7,6 +7,7 @@ import { invariant } from '../core/invariant.ts'
 import { addCounts, NO_ROWS } from '../core/load.ts'
 import type { CdcPipeline } from '../core/pipeline.ts'
 import type { LogPosition, Position } from '../core/position.ts'
+import type { UnreadableMessage } from '../core/quarantine.ts'
 import type { State } from '../core/state.ts'
 import { stopIfAsked } from './copy-chunks.ts'
 import type { Machinery } from './machinery.ts'
@@ -70,7 +71,8 @@ export class Follower {
         this.#stream.ping()
         const chunk = await this.#stream.next(IDLE_MS)
         // The end of a transaction may come alone: its changes were handed out before.
-        if (chunk.changes.count > 0 || (chunk.transactions > 0 && this.#open.read > 0)) await this.#take(chunk)
+        if (chunk.unreadable !== undefined) await this.#keep(chunk, chunk.unreadable)
+        else if (chunk.changes.count > 0 || (chunk.transactions > 0 && this.#open.read > 0)) await this.#take(chunk)
         else if (chunk.end !== null && this.#open.read === 0) await this.#rest(chunk.end)
         this.#stream.recycle(chunk)
       }
@@ -114,6 +116,13 @@ export class Follower {
       emit({ kind: 'followed', pipeline: this.#pipeline.name, lagMs: chunk.committedAt === null ? null : Date.now() - chunk.committedAt })
   }
 
+  async #keep({ changes, end }: LogChunk, message: UnreadableMessage): Promise<void> {
+    await this.#writer.keepMessage(changes, message)
+    const { read, bytes, rows } = this.#open
+    this.#open = { read: read + 1, bytes, rows: { ...rows, quarantined: rows.quarantined + 1 } }
+    if (end !== null) await this.#commit(end)
+  }
+
   async #commit(position: Position): Promise<void> {
     const { reach, emit } = this.#machinery
     const { read, bytes, rows } = this.#open
@@ -137,7 +146,7 @@ export class Follower {
 
   #warnOfBadRows(rows: number): void {
     const { name } = this.#pipeline
-    const message = `${rows} ${rows === 1 ? 'row was' : 'rows were'} refused by the target, and put into quarantine, which holds ${this.#writer.kept} now. See \`tidemark quarantine list ${name}\`.`
+    const message = `${rows} ${rows === 1 ? 'row was' : 'rows were'} refused, and put into quarantine, which holds ${this.#writer.kept} now. See \`tidemark quarantine list ${name}\`.`
     this.#machinery.emit({ kind: 'warning', pipeline: name, code: 'quarantined', message })
   }
 

@@ -4,12 +4,14 @@
 import type { Finding } from '../../contract/finding.ts'
 import type { ChangeStream, Dropped, LogBeginning, LogObservation, LogSource, LogStatus, ValueFormat } from '../../contract/log.ts'
 import type { LoggedElsewhere, Source } from '../../contract/source.ts'
+import type { ChangesChunk } from '../../core/changes-chunk.ts'
 import { LoadError } from '../../core/errors.ts'
 import { invariant } from '../../core/invariant.ts'
 import type { CdcPipeline } from '../../core/pipeline.ts'
 import type { Position } from '../../core/position.ts'
+import type { QuarantinedChange } from '../../core/quarantine.ts'
 import type { State } from '../../core/state.ts'
-import { printTableName } from '../../core/table.ts'
+import { printTableName, type Table } from '../../core/table.ts'
 import { topicOf } from '../../core/topic.ts'
 import { DebeziumDecoder } from '../../formats/debezium.ts'
 import type { DebeziumColumn } from '../../formats/debezium-encoding.ts'
@@ -18,9 +20,11 @@ import { KafkaClient } from './client.ts'
 import { clientOptions } from './client-options.ts'
 import type { KafkaConfig } from './config.ts'
 import { connectorProperty } from './connector-config.ts'
+import { EmissionGuard } from './emission-guard.ts'
+import { parseMessage } from './kept-message.ts'
 import { modesOf } from './modes.ts'
 import { OpenTopics } from './open-topics.ts'
-import { type FollowedTopic, TopicChanges } from './topic-changes.ts'
+import { decoded, type FollowedTopic, TopicChanges } from './topic-changes.ts'
 import { parseTopicPlaces, printTopicPlaces, type TopicPlaces } from './topic-position.ts'
 import { TransactionChanges } from './transaction-changes.ts'
 
@@ -150,7 +154,7 @@ export class KafkaLog implements LogSource {
     const open = { names, places, until: until === null ? null : parseTopicPlaces(until, pipeline.name), beginnings }
     const access = new OpenTopics(client, open, { maxBytes: CHUNK_BYTES, maxPartitionBytes: CHUNK_BYTES })
     return told[0] === undefined
-      ? new TopicChanges(access, topics, places, pipeline.name)
+      ? new TopicChanges(access, topics, places, pipeline)
       : new TransactionChanges(access, topics, told[0], places, pipeline.name)
   }
 
@@ -186,6 +190,16 @@ export class KafkaLog implements LogSource {
         if (fresh.length > 0) throw new LoadError('try-again', `Column "${fresh[0]}" came to table ${printTableName(table.name)}.`)
       },
     }
+  }
+
+  reread(pipeline: CdcPipeline, table: Table, number: number, { position, payload }: QuarantinedChange, chunk: ChangesChunk): void {
+    const described = this.#described.get(table.identity)
+    invariant(described !== undefined, 'tables are looked at before messages of theirs are read again')
+    const { record, seen } = parseMessage(payload)
+    const event = decoded(this.#followed(pipeline, described, number).decoder(), position, record, chunk)
+    const isNew = event.kind === 'change' && new EmissionGuard(seen).admits(event.position, event.transaction?.order ?? null)
+    if (isNew) chunk.transactions.push({ first: 0, before: 0, position, committedMicros: event.position?.micros ?? 0n })
+    else chunk.clear()
   }
 
   /** Values that the connector's settings refuse or falsify. */

@@ -1,12 +1,15 @@
 // Messages of a pipeline's topics as a stream of changes. A chunk may end after any message: within one partition the order is the
-// source's, across partitions and topics there is none.
+// source's, across partitions and topics there is none. A message that can't be read is a chunk of its own, where such are kept.
 
 import type { ChangeStream, LogChunk } from '../../contract/log.ts'
 import { ChangesChunk } from '../../core/changes-chunk.ts'
 import { LoadError } from '../../core/errors.ts'
+import type { CdcPipeline } from '../../core/pipeline.ts'
 import type { Position } from '../../core/position.ts'
+import type { UnreadableMessage } from '../../core/quarantine.ts'
 import type { DebeziumDecoder, DebeziumEvent } from '../../formats/debezium.ts'
 import { EmissionGuard } from './emission-guard.ts'
+import { printMessage } from './kept-message.ts'
 import type { OpenTopics } from './open-topics.ts'
 import type { KafkaRecord } from './record-batches.ts'
 import { coversPlaces, parseTopicPlaces, printTopicPlaces, type TopicPlace, type TopicPlaces } from './topic-position.ts'
@@ -31,19 +34,36 @@ interface Partition {
   readonly topic: FollowedTopic
 }
 
+interface Taken {
+  readonly chunk: ChangesChunk
+  /** Of messages. */
+  count: number
+  /** When the last change was made. */
+  micros: bigint | null
+  unreadable: UnreadableMessage | null
+}
+
 export class TopicChanges implements ChangeStream {
   readonly #access: Pick<OpenTopics, 'reader' | 'appeared'>
   readonly #topics: readonly FollowedTopic[]
   readonly #pipeline: string
+  /** What can't be read goes into quarantine. */
+  readonly #keeps: boolean
   readonly #from: Map<string, TopicPlace>
   readonly #partitions = new Map<string, Partition>()
   readonly #spare: ChangesChunk[] = []
   #pending: readonly PartitionRecords[] = []
 
-  constructor(access: Pick<OpenTopics, 'reader' | 'appeared'>, topics: readonly FollowedTopic[], from: TopicPlaces, pipeline: string) {
+  constructor(
+    access: Pick<OpenTopics, 'reader' | 'appeared'>,
+    topics: readonly FollowedTopic[],
+    from: TopicPlaces,
+    { name, maxQuarantined }: Pick<CdcPipeline, 'name' | 'maxQuarantined'>,
+  ) {
     this.#access = access
     this.#topics = topics
-    this.#pipeline = pipeline
+    this.#pipeline = name
+    this.#keeps = maxQuarantined !== null
     this.#from = new Map(from)
     this.#open(from)
   }
@@ -60,33 +80,60 @@ export class TopicChanges implements ChangeStream {
     this.#open(appeared)
     if (this.#pending.length === 0) this.#pending = await this.#access.reader.next(waitMs)
     const chunk = this.#spare.pop() ?? new ChangesChunk()
-    let committedAt: number | null = null
-    let count = 0
-    for (const records of this.#pending) {
-      const micros = this.#decode(records, chunk)
-      count += records.records.length
-      if (micros !== null) committedAt = Math.max(committedAt ?? 0, Number(micros / 1000n))
+    const taken: Taken = { chunk, count: 0, micros: null, unreadable: null }
+    while (this.#pending[0] !== undefined && taken.unreadable === null) {
+      const left = this.#take(this.#pending[0], taken)
+      this.#pending = left === null ? this.#pending.slice(1) : [left, ...this.#pending.slice(1)]
+      if (left !== null) break
     }
-    this.#pending = []
-    return { changes: chunk, end: this.#position(), transactions: count, committedAt }
+    const { count, micros, unreadable } = taken
+    const told = { end: this.#position(), transactions: count, committedAt: micros === null ? null : Number(micros / 1000n) }
+    return { changes: chunk, ...told, ...(unreadable === null ? {} : { unreadable }) }
   }
 
-  /** When the last change was made, microseconds. */
-  #decode({ topic, partition: number, records, next }: PartitionRecords, chunk: ChangesChunk): bigint | null {
+  /** Returns those that are left, from the first that can't be read; that one is taken when it is the first of all. */
+  #take(given: PartitionRecords, taken: Taken): PartitionRecords | null {
+    const { topic, partition: number, records, next } = given
     const partition = this.#partitions.get(`${topic}/${number}`)
     if (partition === undefined) return null
-    let micros: bigint | null = null
-    for (const record of records) {
-      const event = this.#decodeOne(partition, `${topic}/${number}/${record.offset}`, record, chunk)
-      micros = event?.position?.micros ?? micros
+    for (const [index, record] of records.entries()) {
+      const left = (from: number) => ({ ...given, records: records.slice(from) })
+      try {
+        const event = this.#takeOne(partition, `${topic}/${number}/${record.offset}`, record, taken.chunk)
+        taken.micros = event?.position?.micros ?? taken.micros
+      } catch (error) {
+        if (!this.#keeps || !isUnreadable(error)) throw error
+        if (taken.count > 0) return left(index)
+        taken.unreadable = this.#keep(partition, number, record, taken.chunk, error)
+        taken.count = 1
+        partition.next = record.offset + 1n
+        return left(index + 1)
+      }
+      taken.count += 1
       partition.next = record.offset + 1n
     }
     partition.next = next
-    return micros
+    return null
+  }
+
+  /** Throws the error where nobody knows of which row the message is, or where that row has moved. */
+  #keep({ topic, decoder, guard }: Partition, number: number, record: KafkaRecord, chunk: ChangesChunk, why: LoadError): UnreadableMessage {
+    const row = decoder.readKeyOnly({ ...record, headers: new Map(record.headers) }, chunk)
+    if (row === null) throw why
+    return {
+      table: topic.number,
+      row,
+      position: `${topic.name}/${number}/${record.offset}`,
+      ordinal: Number(record.offset),
+      payload: printMessage(topic.name, number, record, guard.seen),
+      code: why.code,
+      message: why.message,
+      writtenMicros: BigInt(record.timestamp) * 1000n,
+    }
   }
 
   /** Adds the change of a message, if it has one that was not there before. */
-  #decodeOne({ decoder, guard, topic }: Partition, place: string, record: KafkaRecord, chunk: ChangesChunk): DebeziumEvent | null {
+  #takeOne({ decoder, guard, topic }: Partition, place: string, record: KafkaRecord, chunk: ChangesChunk): DebeziumEvent | null {
     const mark = chunk.end()
     const event = decoded(decoder, place, record, chunk)
     if (event.unknown.length > 0) topic.onUnknown(event.unknown)
@@ -129,6 +176,10 @@ export class TopicChanges implements ChangeStream {
   async close(): Promise<void> {
     this.#access.reader.close()
   }
+}
+
+function isUnreadable(thrown: unknown): thrown is LoadError {
+  return thrown instanceof LoadError && (thrown.code === 'bad-message' || thrown.code === 'value-refused')
 }
 
 /** What is wrong with a message is said with its place. */

@@ -23,13 +23,7 @@ type Written = Readonly<Record<string, readonly [id: string, partitions: readonl
 export function printTopicPlaces(places: TopicPlaces): Position {
   const written: Record<string, unknown> = {}
   for (const [topic, { id, partitions }] of [...places].sort(([a], [b]) => (a < b ? -1 : 1)))
-    written[topic] = [
-      id,
-      partitions.map(({ next, seen }) => [
-        String(next),
-        ...(seen === null ? [] : [seen.commit, seen.place, seen.count, seen.order ?? '', seen.snapshot ?? ''].map(String)),
-      ]),
-    ]
+    written[topic] = [id, partitions.map(({ next, seen }) => [String(next), ...printSeen(seen)])]
   return { kind: 'log', at: JSON.stringify(written) }
 }
 
@@ -63,7 +57,11 @@ export function coversPlaces(places: TopicPlaces, wanted: TopicPlaces): boolean 
   return true
 }
 
-function parseSeen([commit, place, count = '1', order = '', snapshot = '']: readonly string[]): Seen | null {
+export function printSeen(seen: Seen | null): readonly string[] {
+  return seen === null ? [] : [seen.commit, seen.place, seen.count, seen.order ?? '', seen.snapshot ?? ''].map(String)
+}
+
+export function parseSeen([commit, place, count = '1', order = '', snapshot = '']: readonly string[]): Seen | null {
   if (commit === undefined || place === undefined) return null
   return {
     commit: BigInt(commit),

@@ -291,6 +291,6 @@ function madeAgain(what: string, name: string): LoadError {
 function repartitioned(what: string, then: KafkaTopic, now: KafkaTopic): LoadError {
   return new LoadError('log-lost', `${what}: topic "${now.name}" has ${now.partitions} partitions now, and had ${then.partitions}.`, {
     where: what,
-    hint: 'Changes of one row may stand in two partitions now, in no order. Load again with `--full-refresh`.',
+    hint: 'Changes of one row may stand in two partitions now, in no order: to load the topic again would not put them right. Let the connector read its tables anew into other topics (another `topic_prefix`), or make the topic anew.',
   })
 }
