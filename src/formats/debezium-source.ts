@@ -17,8 +17,8 @@ export interface SourcePosition {
   readonly micros: bigint | null
   /** A row that was read and not changed: by the first snapshot, or beside the stream, when it may be older than what was streamed. */
   readonly snapshot: 'none' | 'initial' | 'incremental'
-  /** The first snapshot ends with this row, or its part of the table does. */
-  readonly readEnd: 'snapshot' | 'table' | null
+  /** Of a row that was read: it is the first of its table, the last, or the last of all. Connectors before 2.0 mark only the last of all. */
+  readonly mark: 'first' | 'last' | 'last-of-all' | null
 }
 
 /** Only with `provide.transaction.metadata`. */
@@ -51,6 +51,12 @@ const [LSN, TX_ID, SEQUENCE, TS_US, TS_MS, SNAPSHOT, SCHEMA, TABLE] = [
   'table',
 ].map(utf8Bytes) as [Uint8Array, Uint8Array, Uint8Array, Uint8Array, Uint8Array, Uint8Array, Uint8Array, Uint8Array]
 
+const MARKS: Readonly<Record<string, SourcePosition['mark']>> = {
+  first: 'first',
+  first_in_data_collection: 'first',
+  last_in_data_collection: 'last',
+  last: 'last-of-all',
+}
 const ID = utf8Bytes('id')
 const TOTAL_ORDER = utf8Bytes('total_order')
 const scratch = new TextBuilder()
@@ -62,7 +68,7 @@ export class SourceReader {
   txId: bigint | null = null
   micros: bigint | null = null
   snapshot: SourcePosition['snapshot'] = 'none'
-  readEnd: SourcePosition['readEnd'] = null
+  mark: SourcePosition['mark'] = null
   /** It is of another table than the one that was expected. */
   isOther = false
   readonly #schema: Uint8Array
@@ -79,7 +85,7 @@ export class SourceReader {
     this.txId = null
     this.micros = null
     this.snapshot = 'none'
-    this.readEnd = null
+    this.mark = null
     this.isOther = false
   }
 
@@ -128,7 +134,7 @@ export class SourceReader {
       case 'snapshot': {
         const text = readText(reader)
         this.snapshot = text === null || text === 'false' ? 'none' : text === 'incremental' ? 'incremental' : 'initial'
-        this.readEnd = text === 'last' ? 'snapshot' : text === 'last_in_data_collection' ? 'table' : null
+        this.mark = (text === null ? null : MARKS[text]) ?? null
         return true
       }
       case 'schema':
@@ -170,8 +176,8 @@ export class SourceReader {
   }
 
   position(): SourcePosition {
-    const { lsn, lastCommit, txId, micros, snapshot, readEnd } = this
-    return { lsn, lastCommit, txId, micros, snapshot, readEnd }
+    const { lsn, lastCommit, txId, micros, snapshot, mark } = this
+    return { lsn, lastCommit, txId, micros, snapshot, mark }
   }
 }
 

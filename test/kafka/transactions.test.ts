@@ -1,9 +1,11 @@
 // Transactions of a source whose topics are put together again: whatever is killed, who looks at the target never sees a part of one.
 
 import { randomBytes } from 'node:crypto'
+import { readFileSync } from 'node:fs'
 import { setTimeout as pause } from 'node:timers/promises'
 import pg from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { KafkaClient } from '../../src/connectors/kafka/client.ts'
 import { type KafkaStack, startKafka } from '../../src/testing/kafka-stack.ts'
 import { type PostgresServer, startPostgres } from '../../src/testing/postgres-server.ts'
 import { type Loading, startLoading, type TargetKind } from '../servers/loading.ts'
@@ -39,7 +41,7 @@ const MAKE = `
 const SUMS = `SELECT (SELECT sum(abalance) FROM accounts) AS a, (SELECT sum(tbalance) FROM tellers) AS t,
   (SELECT sum(bbalance) FROM branches) AS b, (SELECT coalesce(sum(delta), 0) FROM history) AS h, (SELECT count(*) FROM accounts) AS n`
 
-async function start(target: TargetKind): Promise<Loading> {
+async function start(target: TargetKind, consistency = 'transaction'): Promise<Loading> {
   const name = `t_${randomBytes(5).toString('hex')}`
   const loading = await startLoading({ target, sourceServer: server.url(), pipelines: {} })
   await loading.source.run(MAKE)
@@ -51,7 +53,7 @@ async function start(target: TargetKind): Promise<Loading> {
           connection: 'kafka',
           topic_prefix: name,
           tables: Object.keys(TABLES).map((table) => `public.${table}`),
-          consistency: 'transaction',
+          consistency,
           connector: { name, from: 'shop', slot: name, publication: name },
         },
         target: { connection: 'warehouse', schema: target === 'duckdb' ? 'main' : 'public' },
@@ -183,6 +185,34 @@ test('a transaction of more than is held, with Connect killed in the middle of i
   await equals(loading)
   expect((await watched.stop()).wrong).toEqual([])
 }, 180_000)
+
+test.each(['transaction', 'key'])(
+  'Connect is killed in the middle of the first snapshot, and rows are gone before it begins anew: by %s',
+  async (consistency) => {
+    await using loading = await start('postgres', consistency)
+    await loading.source.run("INSERT INTO accounts SELECT i, 0, repeat('f', 80) FROM generate_series(20001, 80000) AS i")
+    const client = await KafkaClient.open({ what: 'source', brokers: stack.brokers })
+    const topic = `${JSON.parse(readFileSync(loading.folder.file, 'utf8')).pipelines.bank.source.topic_prefix}.public.accounts`
+    const written = async (): Promise<number> => {
+      const found = await client.findTopics([topic])
+      return found.size === 0 ? 0 : Number((await client.ranges([topic])).get(topic)?.ends[0] ?? 0n)
+    }
+    expect((await loading.cli(['connector', 'register', 'bank', '--yes'])).exit).toBe(0)
+    await expect.poll(written, { timeout: 60_000, interval: 10 }).toBeGreaterThan(2_000)
+    await stack.stopConnect('kill')
+    const cut = await written()
+    expect(cut).toBeLessThan(80_000)
+    // One run between the two has taken what there was.
+    if (consistency === 'key') expect((await loading.run()).error).toBeNull()
+    await loading.source.run('DELETE FROM accounts WHERE aid % 100 = 7')
+    await stack.startConnect()
+    await expect.poll(written, { timeout: 60_000 }).toBeGreaterThanOrEqual(cut + 79_200)
+    await loading.source.run('UPDATE tellers SET tbalance = 0 WHERE tid = 1')
+    await equals(loading)
+    await client.close()
+  },
+  180_000,
+)
 
 test('into duckdb, with keys that change and tables that are emptied', async () => {
   await using loading = await start('duckdb')

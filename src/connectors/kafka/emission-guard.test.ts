@@ -7,6 +7,7 @@ const at = (commit: number | null, lsn: number | null, snapshot: 'none' | 'initi
   txId: null,
   micros: null,
   snapshot,
+  mark: null,
 })
 
 /** A snapshot of three rows; then a transaction whose changes lie around those of another, and two changes that share a place. */
@@ -75,6 +76,6 @@ test('a run that comes later goes on with what was stored', () => {
 })
 
 test('what says nothing of its place, and rows read beside the stream, are applied', () => {
-  const guard = new EmissionGuard({ commit: 9n, place: 99n, count: 1, order: null, snapshot: null })
+  const guard = new EmissionGuard({ commit: 9n, place: 99n, count: 1, order: null, snapshot: null, mark: null })
   expect([null, at(null, null), at(1, 1, 'incremental')].map((event) => guard.admits(event, null))).toEqual([true, true, true])
 })

@@ -15,9 +15,12 @@ export interface Seen {
   readonly order: number | null
   /** The place of the newest snapshot of which rows were seen. */
   readonly snapshot: bigint | null
+  /** The last mark of that snapshot here: rows of the table begin, or end. null: there was none. */
+  readonly mark: 'begun' | 'ended' | null
 }
 
 export const SNAPSHOT = -1n
+const NO_SNAPSHOT = { snapshot: null, mark: null }
 
 /** Of one partition: a change of a row is always in the same one. */
 export class EmissionGuard {
@@ -34,9 +37,9 @@ export class EmissionGuard {
   }
 
   /** Is it to be applied? Of what does not say where it comes from, nobody can know that it was there before. */
-  admits(position: Pick<SourcePosition, 'lsn' | 'lastCommit' | 'snapshot'> | null, order: number | null): boolean {
+  admits(position: Pick<SourcePosition, 'lsn' | 'lastCommit' | 'snapshot' | 'mark'> | null, order: number | null): boolean {
     if (position === null || position.lsn === null || position.snapshot === 'incremental') return true
-    if (position.snapshot === 'initial') return this.#admitsRead(position.lsn)
+    if (position.snapshot === 'initial') return this.#admitsRead(position.lsn, position.mark)
     const at = { commit: position.lastCommit ?? 0n, place: position.lsn, order }
     const seen = this.#seen
     const rank = seen === null ? 1 : compare(at, seen)
@@ -48,30 +51,32 @@ export class EmissionGuard {
   }
 
   /** A snapshot that is begun anew is of a later place. One that is older than a change was there before. */
-  #admitsRead(place: bigint): boolean {
+  #admitsRead(place: bigint, mark: SourcePosition['mark']): boolean {
     const at = { commit: SNAPSHOT, place, order: null }
     const seen = this.#seen
     const newest = seen?.snapshot ?? null
-    if (seen === null || ((newest === null || place > newest) && place > seen.commit)) return this.#note(at, place)
-    if (place === newest && seen.commit === SNAPSHOT) return this.#countAgain()
+    const told = mark === null ? null : mark === 'first' ? 'begun' : 'ended'
+    if (seen === null || ((newest === null || place > newest) && place > seen.commit))
+      return this.#note(at, { snapshot: place, mark: told })
+    if (place === newest && seen.commit === SNAPSHOT) return this.#countAgain(told ?? seen.mark)
     this.#again = 0
     return false
   }
 
-  #note(at: Pick<Seen, 'commit' | 'place' | 'order'>, snapshot = this.#seen?.snapshot ?? null): boolean {
+  #note(at: Place, { snapshot, mark }: Pick<Seen, 'snapshot' | 'mark'> = this.#seen ?? NO_SNAPSHOT): boolean {
     this.#again = null
-    this.#seen = { ...at, count: 1, snapshot }
+    this.#seen = { ...at, count: 1, snapshot, mark }
     return true
   }
 
   /** Another one of the place that was seen last. */
-  #countAgain(): boolean {
+  #countAgain(mark = this.#seen?.mark ?? null): boolean {
     const seen = this.#seen as Seen
     if (this.#again !== null && this.#again < seen.count) {
       this.#again += 1
       return false
     }
-    this.#seen = { ...seen, count: seen.count + 1 }
+    this.#seen = { ...seen, count: seen.count + 1, mark }
     return true
   }
 }

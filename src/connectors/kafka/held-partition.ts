@@ -4,7 +4,7 @@
 import { ChangesChunk } from '../../core/changes-chunk.ts'
 import { LoadError } from '../../core/errors.ts'
 import type { DebeziumDecoder, DebeziumEvent } from '../../formats/debezium.ts'
-import { EmissionGuard, type Seen } from './emission-guard.ts'
+import { EmissionGuard, type Seen, SNAPSHOT } from './emission-guard.ts'
 import type { KafkaRecord } from './record-batches.ts'
 import { decoded, type FollowedTopic } from './topic-changes.ts'
 import type { PartitionPlace } from './topic-position.ts'
@@ -37,8 +37,8 @@ export class HeldPartition {
   #handedOut: Seen | null
   /** Of the messages that are held. */
   bytes = 0
-  /** Rows of the first snapshot have come, and the last of them has not; or it never did: a later snapshot has found no row. */
-  reading: 'not' | 'now' | 'cut short' = 'not'
+  /** Changes have come where rows of the first snapshot were to go on: a later one has found no row. */
+  isCutShort = false
   /** The first snapshot as a whole ended here. */
   hasReadEnd = false
 
@@ -88,11 +88,12 @@ export class HeldPartition {
     if (kind === 'tombstone' || kind === 'message') return null
     const isRead = position !== null && position.snapshot !== 'none'
     if (!isRead && transaction === null) throw withoutTransaction(place)
+    const before = this.#guard.seen
     if (!this.#guard.admits(position, transaction?.order ?? null)) {
       chunk.cut(mark)
       return null
     }
-    this.#noteSnapshot(position)
+    this.#noteSnapshot(position, before)
     return {
       offset: record.offset,
       place,
@@ -107,11 +108,16 @@ export class HeldPartition {
     }
   }
 
-  #noteSnapshot(position: DebeziumEvent['position']): void {
-    if (position?.snapshot === 'none' && this.reading === 'now') this.reading = 'cut short'
-    if (position?.snapshot !== 'initial') return
-    this.reading = position.readEnd === null ? 'now' : 'not'
-    this.hasReadEnd ||= position.readEnd === 'snapshot'
+  #noteSnapshot(position: DebeziumEvent['position'], before: Seen | null): void {
+    const wasBeingRead = before?.commit === SNAPSHOT && before.mark === 'begun'
+    this.isCutShort ||= position?.snapshot === 'none' && wasBeingRead
+    this.hasReadEnd ||= position?.mark === 'last-of-all'
+  }
+
+  /** Rows of the first snapshot have come, and more are to come. */
+  get isBeingRead(): boolean {
+    const { seen } = this.#guard
+    return seen?.commit === SNAPSHOT && seen.mark === 'begun'
   }
 
   /** The head is handed out. */
@@ -127,7 +133,7 @@ export class HeldPartition {
   }
 
   endRead(): void {
-    this.reading = 'not'
+    this.isCutShort = false
     this.hasReadEnd = false
   }
 

@@ -5,6 +5,9 @@ import type { KafkaClient } from './client.ts'
 import type { TopicPlace, TopicPlaces } from './topic-position.ts'
 import { type ReaderOptions, TopicReader } from './topic-reader.ts'
 
+/** By topic and partition. */
+export type TopicEnds = ReadonlyMap<string, readonly bigint[]>
+
 const LOOK_MS = 2_000
 
 export interface TopicsToOpen {
@@ -57,9 +60,14 @@ export class OpenTopics {
     return places
   }
 
-  /** How far each goes now. */
-  readonly ends = async (): Promise<ReadonlyMap<string, bigint>> => {
+  #capped(name: string, partition: number, end: bigint): bigint {
+    const until = this.#until?.get(name)?.partitions[partition]?.next
+    return until !== undefined && until < end ? until : end
+  }
+
+  /** How far all that are open go now, as far as they are read. */
+  readonly ends = async (): Promise<TopicEnds> => {
     const ranges = await this.#client.ranges([...this.#open])
-    return new Map([...ranges].map(([name, { ends }]) => [name, ends[0] ?? 0n]))
+    return new Map([...ranges].map(([name, { ends }]) => [name, ends.map((end, partition) => this.#capped(name, partition, end))]))
   }
 }

@@ -2,18 +2,19 @@
 // source's, across partitions and topics there is none. A message that can't be read is a chunk of its own, where such are kept.
 
 import type { ChangeStream, LogChunk } from '../../contract/log.ts'
-import { ChangesChunk } from '../../core/changes-chunk.ts'
+import { ChangesChunk, type Mark, TRUNCATE } from '../../core/changes-chunk.ts'
 import { LoadError } from '../../core/errors.ts'
 import type { CdcPipeline } from '../../core/pipeline.ts'
 import type { Position } from '../../core/position.ts'
 import type { UnreadableMessage } from '../../core/quarantine.ts'
 import type { DebeziumDecoder, DebeziumEvent } from '../../formats/debezium.ts'
 import { EmissionGuard } from './emission-guard.ts'
+import { FirstSnapshot, type ReadPartition } from './first-snapshot.ts'
 import { printMessage } from './kept-message.ts'
-import type { OpenTopics } from './open-topics.ts'
+import type { TopicEnds } from './open-topics.ts'
 import type { KafkaRecord } from './record-batches.ts'
 import { coversPlaces, parseTopicPlaces, printTopicPlaces, type TopicPlace, type TopicPlaces } from './topic-position.ts'
-import type { PartitionRecords } from './topic-reader.ts'
+import type { PartitionRecords, TopicReader } from './topic-reader.ts'
 
 export interface FollowedTopic {
   readonly name: string
@@ -34,6 +35,13 @@ interface Partition {
   readonly topic: FollowedTopic
 }
 
+/** What it needs of the topics that are open. */
+export interface TopicAccess {
+  readonly reader: Pick<TopicReader, 'next' | 'close'>
+  readonly appeared: (atOnce?: boolean) => Promise<TopicPlaces>
+  readonly ends: () => Promise<TopicEnds>
+}
+
 interface Taken {
   readonly chunk: ChangesChunk
   /** Of messages. */
@@ -44,7 +52,7 @@ interface Taken {
 }
 
 export class TopicChanges implements ChangeStream {
-  readonly #access: Pick<OpenTopics, 'reader' | 'appeared'>
+  readonly #access: TopicAccess
   readonly #topics: readonly FollowedTopic[]
   readonly #pipeline: string
   /** What can't be read goes into quarantine. */
@@ -53,9 +61,14 @@ export class TopicChanges implements ChangeStream {
   readonly #partitions = new Map<string, Partition>()
   readonly #spare: ChangesChunk[] = []
   #pending: readonly PartitionRecords[] = []
+  /** null: changes have come, or nothing tells them from rows that were read. */
+  #first: FirstSnapshot | null
+  /** Of each partition from its first change on, while rows of the first snapshot may still come elsewhere. */
+  #held: PartitionRecords[] = []
+  #ends: TopicEnds | null = null
 
   constructor(
-    access: Pick<OpenTopics, 'reader' | 'appeared'>,
+    access: TopicAccess,
     topics: readonly FollowedTopic[],
     from: TopicPlaces,
     { name, maxQuarantined }: Pick<CdcPipeline, 'name' | 'maxQuarantined'>,
@@ -65,20 +78,21 @@ export class TopicChanges implements ChangeStream {
     this.#pipeline = name
     this.#keeps = maxQuarantined !== null
     this.#from = new Map(from)
+    this.#first = FirstSnapshot.of(from)
     this.#open(from)
   }
 
   #open(places: TopicPlaces): void {
+    for (const [name, place] of places) this.#from.set(name, place)
     for (const topic of this.#topics)
       for (const [number, { next, seen }] of (places.get(topic.name)?.partitions ?? []).entries())
         this.#partitions.set(`${topic.name}/${number}`, { next, decoder: topic.decoder(), guard: new EmissionGuard(seen), topic })
   }
 
   async next(waitMs: number): Promise<LogChunk> {
-    const appeared = await this.#access.appeared()
-    for (const [name, place] of appeared) this.#from.set(name, place)
-    this.#open(appeared)
-    if (this.#pending.length === 0) this.#pending = await this.#access.reader.next(waitMs)
+    this.#open(await this.#access.appeared())
+    if (this.#pending.length === 0)
+      this.#pending = await this.#access.reader.next(waitMs, (topic, partition) => !this.#isHeld(topic, partition))
     const chunk = this.#spare.pop() ?? new ChangesChunk()
     const taken: Taken = { chunk, count: 0, micros: null, unreadable: null }
     while (this.#pending[0] !== undefined && taken.unreadable === null) {
@@ -86,6 +100,7 @@ export class TopicChanges implements ChangeStream {
       this.#pending = left === null ? this.#pending.slice(1) : [left, ...this.#pending.slice(1)]
       if (left !== null) break
     }
+    await this.#endSnapshot(chunk)
     const { count, micros, unreadable } = taken
     const told = { end: this.#position(), transactions: count, committedAt: micros === null ? null : Number(micros / 1000n) }
     return { changes: chunk, ...told, ...(unreadable === null ? {} : { unreadable }) }
@@ -96,10 +111,18 @@ export class TopicChanges implements ChangeStream {
     const { topic, partition: number, records, next } = given
     const partition = this.#partitions.get(`${topic}/${number}`)
     if (partition === undefined) return null
+    if (this.#isHeld(topic, number)) {
+      this.#held.push(given)
+      return null
+    }
     for (const [index, record] of records.entries()) {
       const left = (from: number) => ({ ...given, records: records.slice(from) })
       try {
         const event = this.#takeOne(partition, `${topic}/${number}/${record.offset}`, record, taken.chunk)
+        if (event === 'waits') {
+          this.#held.push(left(index))
+          return null
+        }
         taken.micros = event?.position?.micros ?? taken.micros
       } catch (error) {
         if (!this.#keeps || !isUnreadable(error)) throw error
@@ -132,18 +155,73 @@ export class TopicChanges implements ChangeStream {
     }
   }
 
+  #isHeld(topic: string, partition: number): boolean {
+    return this.#held.some((one) => one.topic === topic && one.partition === partition)
+  }
+
+  /** Where the first changes have come: once everything has that was written before them, tables of void rows are emptied. */
+  async #endSnapshot(chunk: ChangesChunk): Promise<void> {
+    if (this.#first === null || this.#held.length === 0) return
+    if (this.#ends === null) {
+      this.#open(await this.#access.appeared(true))
+      this.#ends = await this.#access.ends()
+    }
+    const partitions = [...this.#partitions].map(([name, { next, guard, topic }]): ReadPartition => {
+      const number = Number(name.slice(name.lastIndexOf('/') + 1))
+      return { topic: topic.name, number, seen: guard.seen, next, isHeld: this.#isHeld(topic.name, number) }
+    })
+    if (this.#pending.length > 0 || !this.#first.isRead(partitions, this.#ends)) return
+    for (const name of this.#first.voidTopics(partitions))
+      this.#empty(name, `${name}/0/${partitions.find(({ topic }) => topic === name)?.next}`, 0n, chunk)
+    this.#pending = this.#held
+    this.#held = []
+    this.#first = null
+  }
+
+  #empty(name: string, place: string, micros: bigint, chunk: ChangesChunk): void {
+    const topic = this.#topics.find((one) => one.name === name)
+    if (topic === undefined) return
+    chunk.beginTransaction(place, micros)
+    chunk.add(topic.number, TRUNCATE)
+  }
+
   /** Adds the change of a message, if it has one that was not there before. */
-  #takeOne({ decoder, guard, topic }: Partition, place: string, record: KafkaRecord, chunk: ChangesChunk): DebeziumEvent | null {
+  #takeOne({ decoder, guard, topic }: Partition, place: string, record: KafkaRecord, chunk: ChangesChunk): DebeziumEvent | 'waits' | null {
     const mark = chunk.end()
     const event = decoded(decoder, place, record, chunk)
     if (event.unknown.length > 0) topic.onUnknown(event.unknown)
     if (event.kind === 'tombstone' || event.kind === 'message') return event
+    if (this.#first !== null && event.position?.snapshot === 'none') {
+      chunk.cut(mark)
+      return 'waits'
+    }
     if (!guard.admits(event.position, event.transaction?.order ?? null)) {
       chunk.cut(mark)
       return null
     }
+    if (event.position?.snapshot === 'initial') return this.#takeRead({ decoder, guard, topic }, event, place, record, chunk, mark)
     if (event.kind === 'change')
       chunk.transactions.push({ first: mark.count, before: 0, position: place, committedMicros: event.position?.micros ?? 0n })
+    return event
+  }
+
+  /** A row of the first snapshot; its decoded form is in the chunk already. */
+  #takeRead(
+    { decoder, guard, topic }: Pick<Partition, 'decoder' | 'guard' | 'topic'>,
+    event: DebeziumEvent,
+    place: string,
+    record: KafkaRecord,
+    chunk: ChangesChunk,
+    mark: Mark,
+  ): DebeziumEvent | null {
+    const micros = event.position?.micros ?? 0n
+    const as = this.#first?.take(topic.name, guard.seen?.snapshot ?? 0n) ?? 'counts'
+    if (as !== 'counts') chunk.cut(mark)
+    if (as === 'void') return null
+    if (as === 'begins anew') {
+      this.#empty(topic.name, place, micros, chunk)
+      decoded(decoder, place, record, chunk)
+    } else chunk.transactions.push({ first: mark.count, before: 0, position: place, committedMicros: micros })
     return event
   }
 

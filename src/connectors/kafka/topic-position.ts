@@ -58,10 +58,10 @@ export function coversPlaces(places: TopicPlaces, wanted: TopicPlaces): boolean 
 }
 
 export function printSeen(seen: Seen | null): readonly string[] {
-  return seen === null ? [] : [seen.commit, seen.place, seen.count, seen.order ?? '', seen.snapshot ?? ''].map(String)
+  return seen === null ? [] : [seen.commit, seen.place, seen.count, seen.order ?? '', seen.snapshot ?? '', seen.mark ?? ''].map(String)
 }
 
-export function parseSeen([commit, place, count = '1', order = '', snapshot = '']: readonly string[]): Seen | null {
+export function parseSeen([commit, place, count = '1', order = '', snapshot = '', mark = '']: readonly string[]): Seen | null {
   if (commit === undefined || place === undefined) return null
   return {
     commit: BigInt(commit),
@@ -69,6 +69,7 @@ export function parseSeen([commit, place, count = '1', order = '', snapshot = ''
     count: Number(count),
     order: order === '' ? null : Number(order),
     snapshot: snapshot === '' ? null : BigInt(snapshot),
+    mark: mark === 'begun' || mark === 'ended' ? mark : null,
   }
 }
 

@@ -8,6 +8,7 @@ import { LoadError } from '../../core/errors.ts'
 import type { Position } from '../../core/position.ts'
 import { SNAPSHOT } from './emission-guard.ts'
 import { type HeldChange, HeldPartition } from './held-partition.ts'
+import type { TopicEnds } from './open-topics.ts'
 import { Stall } from './stall.ts'
 import type { FollowedTopic } from './topic-changes.ts'
 import { coversPlaces, parseTopicPlaces, printTopicPlaces, type TopicPlace, type TopicPlaces } from './topic-position.ts'
@@ -18,7 +19,7 @@ import { type EndedTransaction, TransactionOrder } from './transaction-order.ts'
 export interface TopicAccess {
   readonly reader: Pick<TopicReader, 'next' | 'close'>
   readonly appeared: (atOnce?: boolean) => Promise<TopicPlaces>
-  readonly ends: () => Promise<ReadonlyMap<string, bigint>>
+  readonly ends: () => Promise<TopicEnds>
 }
 
 export interface TransactionOptions {
@@ -55,7 +56,7 @@ export class TransactionChanges implements ChangeStream {
   /** Transactions have come: there is no first snapshot any more. */
   #isStreaming: boolean
   /** Up to here topics have the rows of a snapshot that is over; null while it is not. */
-  #ends: ReadonlyMap<string, bigint> | null = null
+  #ends: TopicEnds | null = null
   /** A transaction, or a snapshot, has been handed out in part. */
   #within = false
   #quietSince = performance.now()
@@ -201,8 +202,8 @@ export class TransactionChanges implements ChangeStream {
     if (ends === null) return false
     const last = this.#lastRead()
     return this.#partitions.every((one) => {
-      const isOver = one.reading !== 'now' || (this.#readAt.get(one) ?? last) < last
-      return isOver && (one.head !== undefined || one.next >= (ends.get(one.topic.name) ?? 0n))
+      const isOver = !one.isBeingRead || (this.#readAt.get(one) ?? last) < last
+      return isOver && (one.head !== undefined || one.next >= (ends.get(one.topic.name)?.[0] ?? 0n))
     })
   }
 
@@ -214,7 +215,7 @@ export class TransactionChanges implements ChangeStream {
   #endSnapshot(chunk: ChangesChunk): number {
     if (this.#isStreaming) return 0
     const last = this.#lastRead()
-    const isEmpty = [...this.#readAt].some(([{ reading }, at]) => at === last && reading === 'cut short')
+    const isEmpty = [...this.#readAt].some(([{ isCutShort }, at]) => at === last && isCutShort)
     for (const [partition, at] of this.#readAt) {
       if (at === last && !isEmpty) continue
       this.#empty(partition, `${partition.topic.name}/0/${partition.next}`, 0n, chunk)
@@ -295,7 +296,7 @@ export class TransactionChanges implements ChangeStream {
   }
 
   #holding(): string {
-    const held = this.#partitions.filter(({ head, reading }) => head !== undefined || reading === 'now')
+    const held = this.#partitions.filter(({ head, isBeingRead }) => head !== undefined || isBeingRead)
     return held.map(({ topic }) => topic.name).join(', ')
   }
 

@@ -100,7 +100,7 @@ export class TransactionOrder {
 
   place(): PartitionPlace {
     const next = this.front?.from ?? this.#open?.from ?? this.#next
-    return { next, seen: this.#done === 0n ? null : { commit: this.#done, place: 0n, count: 1, order: null, snapshot: null } }
+    return { next, seen: this.#done === 0n ? null : { commit: this.#done, place: 0n, count: 1, order: null, snapshot: null, mark: null } }
   }
 }
 
