@@ -58,6 +58,8 @@ export interface LogObservation {
   /** What stands at the source already under the pipeline's names. */
   readonly there: { readonly slot: boolean; readonly publication: boolean }
   readonly values: readonly ValueFormat[]
+  /** Tables are copied all together, and none of them alone. */
+  readonly together?: boolean
 }
 
 /** Words that change when the rows of a table are written anew, and when its columns are. Both at once: with values that no change tells of. */
@@ -126,13 +128,24 @@ export interface LogStatus {
   readonly lagSeconds: number | null
   /** Of topics; null where the log has none. */
   readonly lagMessages: number | null
-  /** reserved, extended, unreserved, lost, missing; of topics: kept. */
+  /** Of topics, each partition; none where the log has none. */
+  readonly partitions: readonly PartitionLag[]
+  /** reserved, extended, unreserved, lost, missing; of topics: kept, lost. */
   readonly state: string
   /** Why it is lost, where the source says so. */
   readonly invalidation: string | null
   readonly active: boolean
   /** Up to here the source may have forgotten its log; null where nobody knows. */
   readonly confirmed: string | null
+}
+
+export interface PartitionLag {
+  readonly topic: string
+  readonly partition: number
+  /** null: nothing of the topic has been read yet. */
+  readonly messages: number | null
+  /** Since the oldest message that is not in the target was written; null where nobody knows. */
+  readonly seconds: number | null
 }
 
 export interface ChangeTarget {

@@ -12,6 +12,7 @@ import type { State } from '../core/state.ts'
 import { stopIfAsked } from './copy-chunks.ts'
 import type { Machinery } from './machinery.ts'
 import type { FollowedState } from './observe-changes.ts'
+import { Pace } from './pace.ts'
 import { pause } from './pause.ts'
 import { creditCommit, type Progress } from './progress.ts'
 
@@ -33,6 +34,7 @@ export class Follower {
   #open = { read: 0, bytes: 0, rows: NO_ROWS }
   #total = { read: 0, rows: NO_ROWS }
   #stored = performance.now()
+  readonly #pace = new Pace()
 
   constructor(
     pipeline: CdcPipeline,
@@ -113,7 +115,12 @@ export class Follower {
     if (chunk.end === null) return
     await this.#commit(chunk.end)
     if (this.#goal === null)
-      emit({ kind: 'followed', pipeline: this.#pipeline.name, lagMs: chunk.committedAt === null ? null : Date.now() - chunk.committedAt })
+      emit({
+        kind: 'followed',
+        pipeline: this.#pipeline.name,
+        lagMs: chunk.committedAt === null ? null : Date.now() - chunk.committedAt,
+        perSecond: this.#pace.perSecond(read),
+      })
   }
 
   async #keep({ changes, end }: LogChunk, message: UnreadableMessage): Promise<void> {

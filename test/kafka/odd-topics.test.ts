@@ -2,6 +2,7 @@
 // position stay where they are.
 
 import { randomBytes } from 'node:crypto'
+import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { QuarantinedChange, Replayed } from '../../src/core/quarantine.ts'
 import { duckdbRows, duckdbRun } from '../servers/duckdb-file.ts'
@@ -155,7 +156,91 @@ test('a topic that was made again, and one that lost what was not read', async (
       await topics.admin.deleteRecords({ topics: [{ name: topic, partitions: [{ partition: 0, offset: 2n }] }] })
     }
     await refused(loading, 'log-lost', 3, what === 'again' ? 'made again' : 'was removed')
+    const [status] = (await loading.cli(['status'])).json.pipelines
+    expect(status.log).toMatchObject({
+      state: 'lost',
+      invalidation_reason: expect.stringContaining(what === 'again' ? 'made again' : 'begins at offset 2'),
+    })
+    // No connection says where Kafka Connect is.
+    expect(status.connector).toBeNull()
   }
+})
+
+test('a pipeline whose topics do not exist', async () => {
+  const { loading, topic } = await start()
+  await using _ = loading
+  await topics.admin.deleteTopics({ topics: [topic] })
+  const ended = await loading.cli(['run'])
+  expect({ exit: ended.exit, error: JSON.parse(ended.out).pipelines[0].error }).toMatchObject({
+    exit: 3,
+    error: {
+      code: 'missing-table',
+      message: expect.stringContaining(`has no topic "${topic}"`),
+      hint: expect.stringContaining('topic_prefix'),
+    },
+  })
+  expect(await loading.state()).toBeNull()
+})
+
+describe('consistency: transaction', () => {
+  /** Another pipeline than the one that `start` has written. */
+  async function written(loading: Loading, more: object): Promise<void> {
+    const project = JSON.parse(readFileSync(loading.folder.file, 'utf8'))
+    Object.assign(project.pipelines.orders.source, more)
+    loading.folder.write(project)
+  }
+
+  const inTransaction = (message: Message, txId: number, order: number): Message => {
+    const value = JSON.parse(message.value ?? '')
+    return {
+      ...message,
+      value: JSON.stringify({
+        ...value,
+        transaction: { id: `${txId}:${value.source.lsn}`, total_order: order, data_collection_order: order },
+      }),
+    }
+  }
+  const told = (status: 'BEGIN' | 'END', txId: number, at: number, count: number): Message => ({
+    value: JSON.stringify({
+      status,
+      id: `${txId}:${at}`,
+      event_count: status === 'END' ? count : null,
+      data_collections: status === 'END' ? [{ data_collection: 'public.orders', event_count: count }] : null,
+      ts_ms: 1,
+    }),
+  })
+
+  test('what does not go with it is refused, and nothing is changed', async () => {
+    const { loading, topic, send } = await start()
+    await using _ = loading
+    const transactions = topic.replace('public.orders', 'transaction')
+    await topics.make(transactions)
+    await written(loading, { consistency: 'transaction' })
+    await send(inTransaction(change('c', { id: 1, note: 'first' }, 10, 11), 7, 1))
+    await topics.send(transactions, [told('BEGIN', 7, 11, 1), told('END', 7, 12, 1)])
+    expect((await loading.run()).error).toBeNull()
+    expect(await rows(loading)).toEqual(['1 first'])
+
+    const again = await loading.cli(['run', '--resync', 'public.orders'])
+    expect({ exit: again.exit, out: again.out }).toEqual({ exit: 2, out: expect.stringContaining('its tables are loaded together') })
+    await written(loading, { consistency: 'key' })
+    await refused(loading, 'definition-changed', 2, 'another consistency')
+    await written(loading, { consistency: 'transaction' })
+    // What is no transaction, and what can't be read, is never skipped, whatever is to become of bad rows.
+    await send(change('u', { id: 1, note: 'second' }, 12, 13))
+    await refused(loading, 'log-unavailable', 3, 'does not say of which transaction')
+  })
+
+  test('a topic of several partitions', async () => {
+    const { loading } = await start(2)
+    await using _ = loading
+    await written(loading, { consistency: 'transaction' })
+    const ended = await loading.cli(['run'])
+    expect({ exit: ended.exit, error: JSON.parse(ended.out).pipelines[0].error }).toMatchObject({
+      exit: 3,
+      error: { code: 'log-unavailable', message: expect.stringContaining('has 2 partitions; the order of transactions needs one') },
+    })
+  })
 })
 
 describe('messages that can not be read, with on_bad_row: quarantine', () => {

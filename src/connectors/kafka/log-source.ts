@@ -25,6 +25,7 @@ import { parseMessage } from './kept-message.ts'
 import { modesOf } from './modes.ts'
 import { OpenTopics } from './open-topics.ts'
 import { decoded, type FollowedTopic, TopicChanges } from './topic-changes.ts'
+import { topicLag } from './topic-lag.ts'
 import { parseTopicPlaces, printTopicPlaces, type TopicPlaces } from './topic-position.ts'
 import { TransactionChanges } from './transaction-changes.ts'
 
@@ -72,6 +73,7 @@ export class KafkaLog implements LogSource {
       identity: `kafka/${await client.clusterId()}/${pipeline.source.kafka?.topicPrefix}`,
       there: { slot: false, publication: false },
       values: ['pg-text'],
+      together: pipeline.source.kafka?.consistency === 'transaction',
     }
   }
 
@@ -95,10 +97,6 @@ export class KafkaLog implements LogSource {
 
   /** Those that are read on stay where they end now; the others begin at the front. */
   async beginAgain(pipeline: CdcPipeline, seen: LogObservation): Promise<LogBeginning> {
-    if (pipeline.source.kafka?.consistency === 'transaction')
-      throw new LoadError('bad-usage', `Pipeline ${pipeline.name} has \`consistency: transaction\`: its tables are loaded together.`, {
-        hint: 'Load all of them again with `--full-refresh`.',
-      })
     const places = new Map(parseTopicPlaces(seen.head, pipeline.name))
     const begins = parseTopicPlaces(await this.#beginnings([...places.keys()]), pipeline.name)
     return new TopicsBeginning(printTopicPlaces(new Map([...places, ...begins])))
@@ -217,16 +215,21 @@ export class KafkaLog implements LogSource {
   }
 
   async status(pipeline: CdcPipeline, state: State | null): Promise<LogStatus> {
-    const { head } = await this.observe(pipeline, state)
-    const behind = state?.position.kind === 'log' ? messagesBehind(state.position, head, pipeline.name) : null
+    const stored = state?.position.kind === 'log' ? parseTopicPlaces(state.position, pipeline.name) : null
+    const names = [...topicsOf(pipeline), ...toldIn(pipeline)]
+    const { partitions, lost } = await topicLag(await this.#open(), names, stored, Date.now())
+    const sum = (values: readonly (number | null)[]): number | null =>
+      values.reduce((all, one) => (all === null || one === null ? null : all + one), 0)
+    const seconds = partitions.map((one) => one.seconds)
     return {
       retainedBytes: null,
       safeBytes: null,
       lagBytes: null,
-      lagSeconds: behind === 0n ? 0 : null,
-      lagMessages: behind === null ? null : Number(behind),
-      state: 'kept',
-      invalidation: null,
+      lagSeconds: stored === null || seconds.includes(null) ? null : Math.max(0, ...seconds.map(Number)),
+      lagMessages: stored === null ? null : sum(partitions.map(({ messages }) => messages)),
+      partitions,
+      state: lost === null ? 'kept' : 'lost',
+      invalidation: lost,
       active: false,
       confirmed: null,
     }
@@ -268,14 +271,6 @@ function toldIn(pipeline: CdcPipeline): readonly string[] {
   const { kafka } = pipeline.source
   if (kafka?.consistency !== 'transaction') return []
   return [`${kafka.topicPrefix}.${connectorProperty(pipeline, 'topic.transaction') ?? 'transaction'}`]
-}
-
-function messagesBehind(position: Position, head: Position, pipeline: string): bigint {
-  const now = parseTopicPlaces(position, pipeline)
-  let behind = 0n
-  for (const [name, { partitions }] of parseTopicPlaces(head, pipeline))
-    for (const [number, { next }] of partitions.entries()) behind += next - (now.get(name)?.partitions[number]?.next ?? 0n)
-  return behind
 }
 
 /** The rows come with the changes. */
