@@ -26,7 +26,7 @@ const POSTGRES_CONNECTOR = 'io.debezium.connector.postgresql.PostgresConnector'
 
 /** A checked pipeline in the form in which the rest of tidemark knows it. */
 export function buildDebezium(name: string, written: Written): CdcPipeline {
-  const { connection, tables, topic_prefix: topicPrefix, connector, form, declare } = written.source
+  const { connection, tables, topic_prefix: topicPrefix, connector, form, declare, consistency } = written.source
   return {
     ...buildChanges(name, written),
     source: {
@@ -41,6 +41,7 @@ export function buildDebezium(name: string, written: Written): CdcPipeline {
         connector: connector === undefined ? null : buildConnector(connector),
         form: form ?? null,
         declared: Object.entries(declare ?? {}).map(([table, one]) => buildDeclared(table, one)),
+        consistency: consistency ?? 'key',
       },
     },
   }

@@ -95,6 +95,12 @@ const source = fields(
           ),
         ),
     ),
+    consistency: z.optional(
+      oneOf(
+        ['key', 'transaction'] as const,
+        "key: the changes of each row in order; transaction: the source's transactions whole and in their order, which the connector must tell of (provide.transaction.metadata). Default: key.",
+      ),
+    ),
   },
   'Whose changes are followed, and in which topics they are.',
 )

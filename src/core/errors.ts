@@ -281,6 +281,12 @@ export const ERRORS = {
     meaning: 'The source does not keep a log that changes can be read from.',
     hint: 'See what `tidemark check` says about wal_level, privileges, slots and replica identities.',
   },
+  'transaction-incomplete': {
+    retry: 'backoff',
+    exit: 3,
+    meaning: 'The topics have a part of a transaction of the source, and the rest does not come.',
+    hint: 'See whether the connector runs, with `tidemark connector status PIPELINE`. Nothing of the transaction was written; run again.',
+  },
   'disk-failed': {
     retry: 'never',
     exit: 3,

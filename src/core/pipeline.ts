@@ -99,6 +99,8 @@ export interface KafkaTopics {
   readonly form: MessageForm | null
   /** Tables whose columns nothing else tells. */
   readonly declared: readonly DeclaredTable[]
+  /** The changes of each row in order, or the source's transactions whole. */
+  readonly consistency: 'key' | 'transaction'
 }
 
 export type MessageForm = 'envelope' | 'unwrapped'
@@ -281,6 +283,7 @@ export function logFingerprint(pipeline: CdcPipeline, { identity, tables, layout
     source: identity,
     tables: tables.map((table) => table.identity).join(' '),
     write: pipeline.write,
+    ...(pipeline.source.kafka?.consistency === 'transaction' ? { consistency: 'transaction' } : {}),
     target: targetTables(pipeline).map(fingerprintWord).join(' '),
     layouts: tables.map((table, at) => `${table.identity}|${layouts[at]?.rows}|${layouts[at]?.columns}`).join(' '),
   })
@@ -332,6 +335,7 @@ export function fingerprintChanges(stored: string, current: string): readonly st
     target: 'target table',
     tables: 'tables',
     write: 'write',
+    consistency: 'consistency',
   }
   try {
     const a = JSON.parse(stored) as Record<string, unknown>

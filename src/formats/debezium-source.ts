@@ -18,6 +18,8 @@ export interface SourcePosition {
   readonly micros: bigint | null
   /** A row that was read and not changed: by the first snapshot, or beside the stream, when it may be older than what was streamed. */
   readonly snapshot: 'none' | 'initial' | 'incremental'
+  /** Of a row that was read: it is the first of its table, the last, or the last of all. Connectors before 2.0 mark only the last of all. */
+  readonly mark: 'first' | 'last' | 'last-of-all' | null
 }
 
 /** Only with `provide.transaction.metadata`. */
@@ -31,6 +33,8 @@ export interface TransactionPlace {
 export interface TransactionEvent {
   readonly status: 'BEGIN' | 'END'
   readonly txId: string
+  /** In the source's log; of an end, that of the commit. null where the id does not say it. */
+  readonly place: bigint | null
   /** At the end: how many events there were, in all, and of each table, as `schema.table`. */
   readonly events: number | null
   readonly tables: ReadonlyMap<string, number>
@@ -44,6 +48,12 @@ const NAMES: readonly { readonly name: string; readonly bytes: Uint8Array }[] = 
 ].map((name) => ({ name, bytes: utf8Bytes(name) }))
 
 const POSTGRESQL = utf8Bytes('postgresql')
+const MARKS: Readonly<Record<string, SourcePosition['mark']>> = {
+  first: 'first',
+  first_in_data_collection: 'first',
+  last_in_data_collection: 'last',
+  last: 'last-of-all',
+}
 const ID = utf8Bytes('id')
 const TOTAL_ORDER = utf8Bytes('total_order')
 const scratch = new TextBuilder()
@@ -64,6 +74,7 @@ export class SourceReader {
   #change: bigint | null = null
   #serial = 0n
   #isOtherTable = false
+  mark: SourcePosition['mark'] = null
   readonly #schema: Uint8Array
   readonly #table: Uint8Array
 
@@ -86,6 +97,7 @@ export class SourceReader {
     this.#commit = null
     this.#change = null
     this.#serial = 0n
+    this.mark = null
   }
 
   readObject(reader: JsonReader): void {
@@ -145,6 +157,7 @@ export class SourceReader {
       case 'snapshot': {
         const text = readText(reader)
         this.snapshot = text === null || text === 'false' ? 'none' : text === 'incremental' ? 'incremental' : 'initial'
+        this.mark = (text === null ? null : MARKS[text]) ?? null
         return true
       }
       case 'schema':
@@ -203,14 +216,14 @@ export class SourceReader {
 
   /** Places of transactions lie among each other: without the commit before it, a place tells nothing of an order. */
   position(): SourcePosition {
-    const { lastCommit, txId, micros, snapshot } = this
+    const { lastCommit, txId, micros, snapshot, mark } = this
     const [commit, change] = [this.#commit, this.#change]
     // What SQL Server's log says comes in the order of commits and, within them, of changes; a snapshot has the place of its beginning.
     if (this.connector === 'sqlserver' && commit !== null && (change !== null || snapshot !== 'none'))
       return change === null
-        ? { lsn: commit, lastCommit: null, txId, micros, snapshot }
-        : { lsn: (change << 32n) | this.#serial, lastCommit: commit, txId, micros, snapshot }
-    return { lsn: this.#hasSequence ? this.lsn : null, lastCommit, txId, micros, snapshot }
+        ? { lsn: commit, lastCommit: null, txId, micros, snapshot, mark }
+        : { lsn: (change << 32n) | this.#serial, lastCommit: commit, txId, micros, snapshot, mark }
+    return { lsn: this.#hasSequence ? this.lsn : null, lastCommit, txId, micros, snapshot, mark }
   }
 }
 
@@ -282,6 +295,7 @@ export function readTransactionEvent(value: Uint8Array | null): TransactionEvent
   return {
     status,
     txId: transactionNumber(id),
+    place: /:\d{1,20}$/.test(id) ? BigInt(id.slice(id.lastIndexOf(':') + 1)) : null,
     events: events === null ? null : Number(events),
     tables,
     millis: millis === null ? null : Number(millis),

@@ -413,6 +413,7 @@ test('begin and end of transactions, and heartbeats', () => {
   expect(readTransactionEvent(bytes({ status: 'BEGIN', id: '571:5', event_count: null, data_collections: null, ts_ms: 3 }))).toEqual({
     status: 'BEGIN',
     txId: '571',
+    place: 5n,
     events: null,
     tables: new Map(),
     millis: 3,

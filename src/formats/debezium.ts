@@ -3,6 +3,7 @@
 // https://debezium.io/documentation/reference/stable/connectors/postgresql.html
 
 import { ABSENT, type ChangeOp, type ChangesChunk, ChangesChunk as Chunk, DELETE, INSERT, TRUNCATE, UPDATE } from '../core/changes-chunk.ts'
+import { LoadError } from '../core/errors.ts'
 import type { DebeziumColumn, DebeziumModes } from './debezium-encoding.ts'
 import { JsonReader, OBJECT } from './debezium-json.ts'
 import { Payload } from './debezium-payload.ts'
@@ -125,10 +126,27 @@ export class DebeziumDecoder {
     try {
       return this.#decode(message, chunk)
     } catch (error) {
-      chunk.count = mark.count
-      chunk.cells = mark.cells
-      chunk.used = mark.used
+      chunk.cut(mark)
       throw error
+    }
+  }
+
+  /**
+   * A row at the end of the chunk of which only the key is known; null where the message does not say which row it is of, or where that row
+   * moved. For a message that `decode` has just refused.
+   */
+  readKeyOnly({ key, headers }: DebeziumMessage, chunk: ChangesChunk): number | null {
+    const hasKey = this.#keyPlaces.length > 0
+    if (headers.has(NEW_KEY) || headers.has(OLD_KEY) || this.#source.isOther || (hasKey && key === null)) return null
+    const mark = chunk.end()
+    const row = chunk.addRow(this.#table.width)
+    try {
+      if (key !== null && hasKey) this.#readKey(key, chunk, row)
+      return row
+    } catch (error) {
+      if (!(error instanceof LoadError)) throw error
+      chunk.cut(mark)
+      return null
     }
   }
 

@@ -26,7 +26,7 @@ const pipeline: CdcPipeline = {
     publication: 'p',
     failover: false,
     heartbeatSeconds: null,
-    kafka: { topicPrefix: 'cdc', connector, form: null, declared: [] },
+    kafka: { topicPrefix: 'cdc', connector, form: null, declared: [], consistency: 'key' },
   },
   target: { connection: 'warehouse', schema: null },
   write: 'merge',

@@ -29,6 +29,7 @@ function pipeline(more: Partial<DebeziumConnector> = {}): CdcPipeline {
         connector: { name: NAME, from: 'shop', password: null, heartbeatTable: null, properties: {}, ...more },
         form: null,
         declared: [],
+        consistency: 'key',
       },
     },
     target: { connection: 'warehouse', schema: null },
@@ -247,7 +248,7 @@ describe('what goes wrong', () => {
     const own = pipeline()
     const none: CdcPipeline = {
       ...own,
-      source: { ...own.source, kafka: { topicPrefix: 'cdc', connector: null, form: null, declared: [] } },
+      source: { ...own.source, kafka: { topicPrefix: 'cdc', connector: null, form: null, declared: [], consistency: 'key' } },
     }
     expect(await failure(feed().status(none))).toMatchObject({ code: 'bad-usage' })
     expect(await failure(feed({ ...FROM, host: '/run/postgresql' }).preview(own))).toMatchObject({ code: 'bad-usage' })

@@ -5,12 +5,14 @@ import type { RelatedEnds } from '../../contract/connector.ts'
 import type { Finding } from '../../contract/finding.ts'
 import type { ChangeStream, Dropped, LogBeginning, LogObservation, LogSource, LogStatus, ValueFormat } from '../../contract/log.ts'
 import type { LoggedElsewhere } from '../../contract/source.ts'
+import type { ChangesChunk } from '../../core/changes-chunk.ts'
 import { LoadError } from '../../core/errors.ts'
 import { invariant } from '../../core/invariant.ts'
 import type { CdcPipeline, MessageForm } from '../../core/pipeline.ts'
 import type { Position } from '../../core/position.ts'
+import type { QuarantinedChange } from '../../core/quarantine.ts'
 import type { State } from '../../core/state.ts'
-import { printTableName, type TableName } from '../../core/table.ts'
+import { printTableName, type Table, type TableName } from '../../core/table.ts'
 import { topicOf } from '../../core/topic.ts'
 import { DebeziumDecoder } from '../../formats/debezium.ts'
 import type { DebeziumColumn } from '../../formats/debezium-encoding.ts'
@@ -19,14 +21,19 @@ import type { MessageShape } from '../../formats/debezium-shape.ts'
 import { KafkaClient, type KafkaTopic, type TopicRange } from './client.ts'
 import { clientOptions } from './client-options.ts'
 import type { KafkaConfig } from './config.ts'
+import { connectorProperty } from './connector-config.ts'
 import { type DescribedTopic, describeTopic, topicTables } from './described-topics.ts'
+import { EmissionGuard } from './emission-guard.ts'
+import { parseMessage } from './kept-message.ts'
 import { AvroMessages, JSON_MESSAGES, type MessageCodec, preparing, unpacking } from './message-codec.ts'
 import { modesOf } from './modes.ts'
+import { OpenTopics } from './open-topics.ts'
 import { SchemaRegistry } from './schema-registry.ts'
-import { type FollowedTopic, TopicChanges } from './topic-changes.ts'
+import { decoded, type FollowedTopic, TopicChanges } from './topic-changes.ts'
+import { topicLag } from './topic-lag.ts'
 import { joinShapes, lookAtTopic, shapeShown } from './topic-look.ts'
 import { parseTopicPlaces, printTopicPlaces, type TopicPlaces } from './topic-position.ts'
-import { TopicReader } from './topic-reader.ts'
+import { TransactionChanges } from './transaction-changes.ts'
 import { formFindings, formSaid } from './unwrapped.ts'
 
 interface FollowedTable extends DescribedTopic {
@@ -65,9 +72,9 @@ export class KafkaLog implements LogSource {
 
   async observe(pipeline: CdcPipeline, state: State | null): Promise<LogObservation> {
     const client = await this.#open()
-    const names = topicsOf(pipeline)
-    const found = await client.findTopics(names)
-    if (found.size === 0) await client.topics(names)
+    const tables = topicsOf(pipeline)
+    const found = await client.findTopics([...tables, ...toldIn(pipeline)])
+    if (!tables.some((name) => found.has(name))) await client.topics(tables)
     const ranges = await client.ranges([...found.keys()])
     const described = await this.#describe(pipeline, found, ranges)
     this.#described = new Map(described.map((one) => [one.table.identity, one]))
@@ -83,6 +90,7 @@ export class KafkaLog implements LogSource {
       identity: `kafka/${await client.clusterId()}/${pipeline.source.kafka?.topicPrefix}`,
       there: { slot: false, publication: false },
       values: ['pg-text'],
+      together: pipeline.source.kafka?.consistency === 'transaction',
     }
   }
 
@@ -114,7 +122,7 @@ export class KafkaLog implements LogSource {
   }
 
   async begin(pipeline: CdcPipeline): Promise<LogBeginning> {
-    return new TopicsBeginning(await this.#beginnings(topicsOf(pipeline)))
+    return new TopicsBeginning(await this.#beginnings([...topicsOf(pipeline), ...toldIn(pipeline)]))
   }
 
   /** Those that are read on stay where they end now; the others begin at the front. */
@@ -158,23 +166,38 @@ export class KafkaLog implements LogSource {
     const described = seen.tables.flatMap(({ identity }) => this.#described.get(identity) ?? [])
     invariant(described.length === seen.tables.length, 'tables are looked at before their topics are opened')
     const topics = described.map((one, number) => this.#followed(pipeline, one, number))
-    const names = topics.map(({ name }) => name)
+    const told = toldIn(pipeline)
+    const names = [...topics.map(({ name }) => name), ...told]
     const stored = parseTopicPlaces(from, pipeline.name)
     // A topic that was not there yet begins where it begins now.
     const late = names.filter((name) => !stored.has(name))
     const places: TopicPlaces = new Map([...stored, ...parseTopicPlaces(await this.#beginnings(late), pipeline.name)])
-    const goal = until === null ? null : parseTopicPlaces(until, pipeline.name)
-    const assigned = names.flatMap((name) => {
-      const place = places.get(name)
-      return (place?.partitions ?? []).map(({ next }, partition) => ({
-        topic: { name, id: place?.id ?? '', partitions: place?.partitions.length ?? 0 },
-        partition,
-        from: next,
-        until: goal?.get(name)?.partitions[partition]?.next ?? null,
-      }))
-    })
-    const reader = new TopicReader(client, assigned, { maxBytes: CHUNK_BYTES, maxPartitionBytes: CHUNK_BYTES })
-    return new TopicChanges(preparing(reader, this.#codec), topics, places, pipeline.name)
+    const isWhole = told[0] !== undefined
+    if (isWhole) this.#refuseSeveralPartitions(places)
+    const beginnings = async (late: readonly string[]): Promise<TopicPlaces> => {
+      const begun = parseTopicPlaces(await this.#beginnings(late), pipeline.name)
+      if (isWhole) this.#refuseSeveralPartitions(begun)
+      return begun
+    }
+    const open = { names, places, until: until === null ? null : parseTopicPlaces(until, pipeline.name), beginnings }
+    const { reader, appeared, ends } = new OpenTopics(client, open, { maxBytes: CHUNK_BYTES, maxPartitionBytes: CHUNK_BYTES })
+    const access = { reader: preparing(reader, this.#codec, told), appeared, ends }
+    return told[0] === undefined
+      ? new TopicChanges(access, topics, places, pipeline)
+      : new TransactionChanges(access, topics, told[0], places, pipeline.name)
+  }
+
+  #refuseSeveralPartitions(places: TopicPlaces): void {
+    for (const [name, { partitions }] of places)
+      if (partitions.length > 1)
+        throw new LoadError(
+          'log-unavailable',
+          `Topic "${name}" has ${partitions.length} partitions; the order of transactions needs one.`,
+          {
+            where: this.#what,
+            hint: 'Let the connector make the topic anew with `topic.creation.default.partitions=1`, or leave out `consistency: transaction`.',
+          },
+        )
   }
 
   #followed(pipeline: CdcPipeline, described: FollowedTable, number: number): FollowedTopic {
@@ -185,6 +208,9 @@ export class KafkaLog implements LogSource {
     const debezium = { schema: schema ?? 'public', name: tableName, number, width: columns.length, columns, key: table.key, wholeBefore }
     return {
       name: topic,
+      collection: `${debezium.schema}.${debezium.name}`,
+      number,
+      width: columns.length,
       decoder: () => unpacking(new DebeziumDecoder(debezium, { modes, form, rewritesDeletes }), this.#codec),
       onUnknown: (fields, record) => {
         if (by === 'project') throw undeclared(table.name, fields)
@@ -196,6 +222,23 @@ export class KafkaLog implements LogSource {
         throw new LoadError('try-again', `Column "${fresh[0]}" came to table ${printTableName(table.name)}.`)
       },
     }
+  }
+
+  async reread(
+    pipeline: CdcPipeline,
+    table: Table,
+    number: number,
+    { position, payload }: QuarantinedChange,
+    chunk: ChangesChunk,
+  ): Promise<void> {
+    const described = this.#described.get(table.identity)
+    invariant(described !== undefined, 'tables are looked at before messages of theirs are read again')
+    const { record, seen } = parseMessage(payload)
+    await this.#codec.prepare([record])
+    const event = decoded(this.#followed(pipeline, described, number).decoder(), position, record, chunk)
+    const isNew = event.kind === 'change' && new EmissionGuard(seen).admits(event.position, event.transaction?.order ?? null)
+    if (isNew) chunk.transactions.push({ first: 0, before: 0, position, committedMicros: event.position?.micros ?? 0n })
+    else chunk.clear()
   }
 
   /** Values that the connector's settings refuse or falsify, and what is not known of the tables. */
@@ -219,16 +262,21 @@ export class KafkaLog implements LogSource {
   }
 
   async status(pipeline: CdcPipeline, state: State | null): Promise<LogStatus> {
-    const { head } = await this.observe(pipeline, state)
-    const behind = state?.position.kind === 'log' ? messagesBehind(state.position, head, pipeline.name) : null
+    const stored = state?.position.kind === 'log' ? parseTopicPlaces(state.position, pipeline.name) : null
+    const names = [...topicsOf(pipeline), ...toldIn(pipeline)]
+    const { partitions, lost } = await topicLag(await this.#open(), names, stored, Date.now())
+    const sum = (values: readonly (number | null)[]): number | null =>
+      values.reduce((all, one) => (all === null || one === null ? null : all + one), 0)
+    const seconds = partitions.map((one) => one.seconds)
     return {
       retainedBytes: null,
       safeBytes: null,
       lagBytes: null,
-      lagSeconds: behind === 0n ? 0 : null,
-      lagMessages: behind === null ? null : Number(behind),
-      state: 'kept',
-      invalidation: null,
+      lagSeconds: stored === null || seconds.includes(null) ? null : Math.max(0, ...seconds.map(Number)),
+      lagMessages: stored === null ? null : sum(partitions.map(({ messages }) => messages)),
+      partitions,
+      state: lost === null ? 'kept' : 'lost',
+      invalidation: lost,
       active: false,
       confirmed: null,
     }
@@ -286,12 +334,11 @@ function topicsOf({ source }: CdcPipeline): readonly string[] {
   return source.tables.map((table) => topicOf(source.kafka?.topicPrefix ?? '', table))
 }
 
-function messagesBehind(position: Position, head: Position, pipeline: string): bigint {
-  const now = parseTopicPlaces(position, pipeline)
-  let behind = 0n
-  for (const [name, { partitions }] of parseTopicPlaces(head, pipeline))
-    for (const [number, { next }] of partitions.entries()) behind += next - (now.get(name)?.partitions[number]?.next ?? 0n)
-  return behind
+/** The topic that tells of transactions; none where they are not put together again. */
+function toldIn(pipeline: CdcPipeline): readonly string[] {
+  const { kafka } = pipeline.source
+  if (kafka?.consistency !== 'transaction') return []
+  return [`${kafka.topicPrefix}.${connectorProperty(pipeline, 'topic.transaction') ?? 'transaction'}`]
 }
 
 /** The rows come with the changes. */

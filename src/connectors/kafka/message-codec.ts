@@ -1,6 +1,7 @@
 // What the bytes of a message are before Debezium's JSON is read from them: JSON itself, or Avro, which is turned into what JsonConverter
 // would have written, so that one decoder reads both.
 
+import { LoadError } from '../../core/errors.ts'
 import { AvroTranslator } from '../../formats/avro-json.ts'
 import type { DebeziumMessage } from '../../formats/debezium.ts'
 import { badMessage } from '../../formats/debezium-refusal.ts'
@@ -74,18 +75,35 @@ function schemaId(bytes: Uint8Array): number | null {
   return new DataView(bytes.buffer, bytes.byteOffset, HEAD_BYTES).getUint32(1)
 }
 
-/** A reader whose records can be unpacked when it hands them out. */
-export function preparing(reader: RecordReader, codec: MessageCodec): RecordReader {
+/** A reader whose records can be unpacked when it hands them out; those of the topics in `plain` are unpacked already. */
+export function preparing(reader: RecordReader, codec: MessageCodec, plain: readonly string[]): RecordReader {
   return {
     async next(...how) {
       const found = await reader.next(...how)
       await codec.prepare(found.flatMap(({ records }) => records))
-      return found
+      return found.map((one) =>
+        plain.includes(one.topic) ? { ...one, records: one.records.map((record) => unpacked(record, codec)) } : one,
+      )
     },
     close: () => reader.close(),
   }
 }
 
+function unpacked(record: KafkaRecord, codec: MessageCodec): KafkaRecord {
+  const { value } = codec.unpack({ key: null, value: record.value, headers: new Map() })
+  return { ...record, value: value === null ? null : Buffer.from(value.buffer, value.byteOffset, value.length) }
+}
+
 export function unpacking(decoder: MessageDecoder, codec: MessageCodec): MessageDecoder {
-  return { decode: (message, chunk) => decoder.decode(codec.unpack(message), chunk) }
+  return {
+    decode: (message, chunk) => decoder.decode(codec.unpack(message), chunk),
+    readKeyOnly(message, chunk) {
+      try {
+        return decoder.readKeyOnly(codec.unpack({ ...message, value: null }), chunk)
+      } catch (error) {
+        if (!(error instanceof LoadError)) throw error
+        return null
+      }
+    },
+  }
 }
