@@ -80,7 +80,7 @@ interface Started extends AsyncDisposable {
   connection(registry: object | null): void
 }
 
-async function start(login: string | null = null): Promise<Started> {
+async function start(login: string | null = null, own: object = {}): Promise<Started> {
   const prefix = `t${randomBytes(4).toString('hex')}`
   const topic = `${prefix}.public.orders`
   await topics.make(topic)
@@ -90,6 +90,7 @@ async function start(login: string | null = null): Promise<Started> {
     pattern: 'cdc',
     source: { connection: 'kafka', topic_prefix: prefix, tables: ['public.orders'] },
     target: { connection: 'warehouse', schema: 'public' },
+    ...own,
   }
   const connection = (own: object | null): void =>
     loading.pipelines(
@@ -202,6 +203,21 @@ test('messages that are no Avro, or of schemas that nobody knows, are refused wi
     expect(ended.message).toMatch(/^Message t\w+\.public\.orders\/0\/1: /)
     expect(await rows('id')).toEqual(['1'])
   }
+})
+
+test('a message whose schema is not there yet is kept, and read when it is', async () => {
+  await using started = await start(null, { on_bad_row: 'quarantine' })
+  const { send, raw, run, rows, registry, loading } = started
+  await send(FIELDS, ['1', change('c', `{"id":1,${ROW}}`)])
+  const schema = envelopeOf(FIELDS)
+  await raw(avroMessage(1, KEY, '{"id":2}'), avroMessage(3, schema, change('c', `{"id":2,${ROW}}`)))
+  await send(FIELDS, ['3', change('c', '{"id":3}')])
+  expect(await run()).toMatchObject({ exit: 0, code: null })
+  expect(await rows('id')).toEqual(['1', '3'])
+  expect(registry.register('late', avroSchema(schema) as object)).toBe(3)
+  const replayed = await loading.cli(['quarantine', 'replay', 'orders', '--yes'])
+  expect({ exit: replayed.exit, err: replayed.exit === 0 ? '' : replayed.err }).toEqual({ exit: 0, err: '' })
+  expect(await rows('id, amount')).toEqual(['1 | 10.50', '2 | 10.50', '3 | '])
 })
 
 const framed = (id: number): Buffer => Buffer.from([0, 0, 0, 0, id])
