@@ -1,6 +1,7 @@
 // A source and its connector that are made up: what they write into topics is kept as records, in whatever order a test has it written, and
 // read, again and again.
 
+import { setTimeout as pause } from 'node:timers/promises'
 import type { KafkaRecord } from '../../src/connectors/kafka/record-batches.ts'
 import type { FollowedTopic } from '../../src/connectors/kafka/topic-changes.ts'
 import { parseTopicPlaces, printTopicPlaces, type TopicPlaces } from '../../src/connectors/kafka/topic-position.ts'
@@ -219,9 +220,12 @@ export function open(world: World, position: Position, turn: (names: readonly st
   const next = new Map([...parseTopicPlaces(position, 'p')].map(([name, { partitions }]) => [name, partitions[0]?.next ?? 0n]))
   return {
     reader: {
-      next: async (_, wants = () => true) => {
+      next: async (waitMs, wants = () => true) => {
         const wanted = [...next.keys()].filter((name) => wants(name, 0) && (next.get(name) ?? 0n) < world.end(name))
-        if (wanted.length === 0) return []
+        if (wanted.length === 0) {
+          await pause(waitMs)
+          return []
+        }
         const topic = turn(wanted)
         const from = next.get(topic) ?? 0n
         const records = (world.topics.get(topic) ?? []).filter(({ offset }) => offset >= from).slice(0, 1 + (topic.length % 3))

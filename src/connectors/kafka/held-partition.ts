@@ -9,6 +9,8 @@ import type { KafkaRecord } from './record-batches.ts'
 import { decoded, type FollowedTopic, type MessageDecoder } from './topic-changes.ts'
 import type { PartitionPlace } from './topic-position.ts'
 
+const CHUNK_BYTES = 1 << 20
+
 export interface HeldChange {
   readonly offset: bigint
   /** topic/partition/offset */
@@ -31,6 +33,8 @@ export class HeldPartition {
   readonly topic: FollowedTopic
   readonly #decoder: MessageDecoder
   readonly #guard: EmissionGuard
+  /** Where changes are put that come. */
+  #chunk = new ChangesChunk()
   #held: HeldChange[] = []
   #first = 0
   #next: bigint
@@ -67,7 +71,10 @@ export class HeldPartition {
 
   /** Returns the transactions that changes have come of, once for each. */
   take(records: readonly KafkaRecord[], next: bigint): readonly string[] {
-    const chunk = new ChangesChunk()
+    // A chunk of its own for every few messages would be far larger than they are.
+    if (this.head === undefined) this.#chunk.clear()
+    else if (this.#chunk.size > CHUNK_BYTES) this.#chunk = new ChangesChunk()
+    const chunk = this.#chunk
     const arrived: string[] = []
     for (const record of records) {
       const held = this.#takeOne(record, chunk)

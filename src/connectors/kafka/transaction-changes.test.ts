@@ -188,6 +188,27 @@ test('a transaction larger than what is held comes in parts, none of which has a
   }
 })
 
+test('a pause in the middle of the snapshot is not its end, though the rest of the table comes after it', async () => {
+  const world = bank()
+  world.snapshot()
+  const all = [...(world.topics.get('p.public.a') ?? [])]
+  const others = ['p.public.b', 'p.public.c'].map((name) => [name, world.topics.get(name) ?? []] as const)
+  world.topics.set('p.public.a', all.slice(0, 2))
+  for (const [name] of others) world.topics.delete(name)
+  const model = new Model(world)
+  let step = 0
+  const began = performance.now()
+  await model.read(inOrder, { quietMs: 20, patienceMs: 5_000 }, () => {
+    step += 1
+    // After a pause come the other rows of the table, and a moment later those of the next ones.
+    if (performance.now() - began > 60) world.topics.set('p.public.a', all)
+    if (performance.now() - began > 70) for (const [name, records] of others) world.topics.set(name, records)
+    return performance.now() - began > 1_000
+  })
+  expect(step).toBeGreaterThan(3)
+  expect(model.seen).toEqual([world.states[0]])
+})
+
 describe('a snapshot that was begun anew', () => {
   test.each([0, 3, 4, 6, 12])('after %i rows', async (rows) => {
     const world = bank()

@@ -32,7 +32,7 @@ export interface TransactionOptions {
   readonly chunkBytes?: number
 }
 
-const DEFAULTS = { patienceMs: 60_000, quietMs: 10_000, heldBytes: 16 << 20, chunkBytes: 4 << 20 }
+const DEFAULTS = { patienceMs: 60_000, quietMs: 30_000, heldBytes: 16 << 20, chunkBytes: 4 << 20 }
 const NOWHERE = { next: 0n, seen: null }
 /** Ends of transactions that are held. */
 const MOST_WAITING = 100_000
@@ -59,7 +59,8 @@ export class TransactionChanges implements ChangeStream {
   #ends: TopicEnds | null = null
   /** A transaction, or a snapshot, has been handed out in part. */
   #within = false
-  #quietSince = performance.now()
+  /** How long nothing has come while it was waited for. */
+  #quiet = 0
   #last: string
 
   constructor(
@@ -104,13 +105,11 @@ export class TransactionChanges implements ChangeStream {
     let transactions = this.#handOut(chunk)
     if (transactions === 0 && chunk.count === 0) {
       this.#open(await this.#access.appeared())
+      const began = performance.now()
       const found = await this.#access.reader.next(waitMs, (topic) => this.#isWanted(topic))
       for (const records of found) this.#take(records)
-      if (found.length > 0) this.#quietSince = performance.now()
-      if (this.#ends === null && !this.#isStreaming && this.#seemsRead()) {
-        this.#open(await this.#access.appeared(true))
-        this.#ends = await this.#access.ends()
-      }
+      this.#quiet = found.length > 0 ? 0 : this.#quiet + performance.now() - began
+      await this.#lookForEnd()
       transactions = this.#handOut(chunk)
       this.#refuseStall()
     }
@@ -187,11 +186,21 @@ export class TransactionChanges implements ChangeStream {
     chunk.add(topic.number, TRUNCATE)
   }
 
+  /** What looked like the end may not have been it: then more has come. */
+  async #lookForEnd(): Promise<void> {
+    if (this.#isStreaming) return
+    if (!this.#seemsRead()) this.#ends = null
+    else if (this.#ends === null) {
+      this.#open(await this.#access.appeared(true))
+      this.#ends = await this.#access.ends()
+    }
+  }
+
   /** Is the first snapshot over, by what has come? It need not say so itself. */
   #seemsRead(): boolean {
     const { front, begun } = this.#order
-    if (front !== null || begun !== null || this.#partitions.some(({ head }) => head !== undefined)) return true
-    const isQuiet = performance.now() - this.#quietSince > this.#options.quietMs
+    if (front !== null || begun !== null || this.#partitions.some(({ head }) => head !== undefined && head.txId !== null)) return true
+    const isQuiet = this.#quiet > this.#options.quietMs
     return this.#within && (isQuiet || this.#partitions.some(({ hasReadEnd }) => hasReadEnd))
   }
 
