@@ -1,11 +1,13 @@
 import type { LogStatus } from '../contract/log.ts'
+import { asLoadError } from '../core/errors.ts'
 import type { LedgerSummary } from '../core/ledger.ts'
+import type { Pipeline } from '../core/pipeline.ts'
 import { bytesText, count, grouped } from '../core/plan-text.ts'
 import { placeInLog, watermarkOf } from '../core/position.ts'
 import { durationText } from '../core/run-view.ts'
 import type { StateRow } from '../core/state.ts'
-import { openProject } from '../project/open-project.ts'
-import { type LogFacts, statusJson } from '../reporters/json.ts'
+import { type OpenProject, openProject } from '../project/open-project.ts'
+import { type ConnectorFacts, type LogFacts, statusJson } from '../reporters/json.ts'
 import type { Console } from './console.ts'
 
 /** Shows how far each pipeline is. */
@@ -22,9 +24,11 @@ export async function status(console: Console, names: readonly string[]): Promis
     const log = pipeline.pattern === 'cdc' && kept !== null ? logFacts(pipeline.source.slot, kept) : null
     const lag = log === null ? lagSeconds(state) : log.lag_seconds
     if (log !== null && pipeline.pattern === 'cdc')
-      notes.push(...(pipeline.source.kafka === null ? slotText(pipeline.name, log) : [topicsText(pipeline.name, log)]))
+      notes.push(...(pipeline.source.kafka === null ? slotText(pipeline.name, log) : topicsText(pipeline.name, log)))
+    const connector = await connectorFacts(project, pipeline)
+    if (connector !== null) notes.push(connectorText(pipeline.name, connector))
     const quarantined = pipeline.pattern === 'cdc' ? (await project.quarantined(pipeline.name)).length : 0
-    rows.push(statusJson(pipeline.name, pipeline.pattern, state, lag, partitions, log, quarantined))
+    rows.push(statusJson(pipeline.name, pipeline.pattern, state, lag, partitions, log, quarantined, connector))
     if (quarantined > 0) notes.push(`${pipeline.name}: ${count(quarantined, 'row')} in quarantine; see \`tidemark quarantine list\``)
     lines.push([
       pipeline.name,
@@ -49,6 +53,7 @@ function logFacts(slot: string, kept: LogStatus): LogFacts {
     lag_bytes: kept.lagBytes,
     lag_seconds: kept.lagSeconds,
     lag_messages: kept.lagMessages,
+    partitions: kept.partitions,
     invalidation_reason: kept.invalidation,
   }
 }
@@ -78,8 +83,36 @@ function slotText(pipeline: string, log: LogFacts): string[] {
   ]
 }
 
-function topicsText(pipeline: string, { lag_messages: behind }: LogFacts): string {
-  return `${pipeline}: ${behind === null ? 'its topics have not been read yet' : `${count(behind, 'message')} of its topics are not in the target`}.`
+function topicsText(pipeline: string, { lag_messages: behind, partitions, state, invalidation_reason: why }: LogFacts): string[] {
+  if (state === 'lost') return [`${pipeline}: messages that the pipeline needs are gone: ${why}.`]
+  if (behind === null) return [`${pipeline}: its topics have not been read yet.`]
+  const lagging = partitions.filter(({ messages }) => (messages ?? 0) > 0)
+  return [
+    `${pipeline}: ${count(behind, 'message')} of its topics are not in the target.`,
+    ...lagging.map(({ topic, partition, messages, seconds }) => {
+      const since = seconds === null ? '' : `, the oldest of them for ${durationText(seconds)}`
+      return `${pipeline}: partition ${partition} of ${topic} is ${count(messages ?? 0, 'message')} ahead${since}.`
+    }),
+  ]
+}
+
+/** null where the pipeline names no connector, or not where its Kafka Connect is. */
+async function connectorFacts(project: OpenProject, pipeline: Pipeline): Promise<ConnectorFacts | null> {
+  const connector = pipeline.pattern === 'cdc' ? (pipeline.source.kafka?.connector?.name ?? null) : null
+  if (connector === null) return null
+  try {
+    const { state, tasks } = await (await project.connector(pipeline.name)).status()
+    return { connector, state, tasks: tasks.map(({ id, state, cause }) => ({ id, state, cause })), error: null }
+  } catch (thrown) {
+    const { code, message } = asLoadError(thrown)
+    return code === 'bad-project' ? null : { connector, state: null, tasks: [], error: { code, message } }
+  }
+}
+
+function connectorText(pipeline: string, { connector, state, tasks, error }: ConnectorFacts): string {
+  if (error !== null) return `${pipeline}: connector ${connector} can't be looked at: ${error.message}`
+  const each = tasks.map(({ id, state, cause }) => `task ${id} is ${state}${cause === null ? '' : ` (${cause})`}`)
+  return `${pipeline}: connector ${connector} is ${state}; ${each.length === 0 ? 'it has no tasks' : each.join(', ')}.`
 }
 
 function positionText(state: StateRow | null): string | null {

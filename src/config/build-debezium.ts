@@ -1,7 +1,7 @@
 import type * as z from 'zod/mini'
-import type { CdcPipeline, DebeziumConnector } from '../core/pipeline.ts'
+import type { CdcPipeline, DebeziumConnector, DeclaredTable } from '../core/pipeline.ts'
 import { isProviderReference } from '../core/secret-property.ts'
-import { parseTableName } from '../core/table.ts'
+import { parseTableName, printTableName } from '../core/table.ts'
 import { topicOf } from '../core/topic.ts'
 import { buildChanges, checkQuarantine } from './build-cdc.ts'
 import type { debeziumSchema } from './debezium-schema.ts'
@@ -11,6 +11,7 @@ import type { Fields, RuleContext } from './table-rules.ts'
 import { checkConnections, mapIn, typeOf } from './table-rules.ts'
 
 type Written = z.output<typeof debeziumSchema>
+type WrittenTable = NonNullable<Written['source']['declare']>[string]
 type WrittenConnector = NonNullable<Written['source']['connector']>
 
 /** Properties that say what the pipeline says, and the field that does. */
@@ -25,7 +26,7 @@ const POSTGRES_CONNECTOR = 'io.debezium.connector.postgresql.PostgresConnector'
 
 /** A checked pipeline in the form in which the rest of tidemark knows it. */
 export function buildDebezium(name: string, written: Written): CdcPipeline {
-  const { connection, tables, topic_prefix: topicPrefix, connector } = written.source
+  const { connection, tables, topic_prefix: topicPrefix, connector, form, declare, consistency } = written.source
   return {
     ...buildChanges(name, written),
     source: {
@@ -35,7 +36,13 @@ export function buildDebezium(name: string, written: Written): CdcPipeline {
       publication: connector?.publication ?? ownName(name),
       failover: false,
       heartbeatSeconds: null,
-      kafka: { topicPrefix, connector: connector === undefined ? null : buildConnector(connector) },
+      kafka: {
+        topicPrefix,
+        connector: connector === undefined ? null : buildConnector(connector),
+        form: form ?? null,
+        declared: Object.entries(declare ?? {}).map(([table, one]) => buildDeclared(table, one)),
+        consistency: consistency ?? 'key',
+      },
     },
   }
 }
@@ -50,13 +57,24 @@ function buildConnector({ name, from, password, heartbeat_table, properties }: W
   }
 }
 
+function buildDeclared(table: string, { columns, key, replica_identity }: WrittenTable): DeclaredTable {
+  return {
+    name: tableNamed(table),
+    columns: columns === undefined ? null : Object.entries(columns).map(([name, type]) => ({ name, type })),
+    key: key ?? [],
+    wholeBefore: replica_identity === 'full',
+  }
+}
+
 /** Reports every broken rule. */
 export function checkDebeziumRules(raw: Fields, context: RuleContext): void {
   checkConnections(raw, context)
   checkQuarantine(raw, context)
   const topics = new Map<string, number>()
+  const names = new Set<string>()
   const prefix = mapIn(raw, 'source')?.['topic_prefix']
   for (const [index, table] of checkLoggedTables(raw, context)) {
+    names.add(printTableName(table))
     const topic = topicOf(String(prefix), table)
     const earlier = topics.get(topic)
     if (earlier !== undefined) context.report(['source', 'tables', index], `has the same topic as tables[${earlier}]: ${topic}`)
@@ -64,6 +82,25 @@ export function checkDebeziumRules(raw: Fields, context: RuleContext): void {
   }
   const connector = mapIn(mapIn(raw, 'source') ?? {}, 'connector')
   if (connector !== null) checkConnector(connector, context)
+  const declare = mapIn(mapIn(raw, 'source') ?? {}, 'declare')
+  if (declare !== null) checkDeclared(declare, names, connector?.['from'] !== undefined, context)
+}
+
+/** `known`: a database says what the tables are. */
+function checkDeclared(declare: Fields, names: ReadonlySet<string>, known: boolean, { report }: RuleContext): void {
+  const at = (...path: string[]): string[] => ['source', 'declare', ...path]
+  if (known) report(at(), 'stands beside connector: { from: … }, whose database says what the tables are; keep one of them', 'key')
+  for (const table of Object.keys(declare)) {
+    const parsed = parseTableName(table)
+    if (parsed === null || !names.has(printTableName(parsed))) report(at(table), 'is none of the tables', 'key')
+    const one = mapIn(declare, table) ?? {}
+    const columns = mapIn(one, 'columns')
+    const key = Array.isArray(one['key']) ? one['key'] : null
+    if (columns !== null && one['key'] === undefined) report(at(table, 'columns'), 'needs key: [columns that identify a row]', 'key')
+    if (columns === null && one['columns'] === undefined && key !== null) report(at(table, 'key'), 'needs columns', 'key')
+    for (const [index, name] of (columns === null ? [] : (key ?? [])).entries())
+      if (!Object.hasOwn(columns ?? {}, name)) report([...at(table, 'key'), index], 'is none of the columns')
+  }
 }
 
 function checkConnector(connector: Fields, context: RuleContext): void {

@@ -2,8 +2,9 @@
 // pipeline its topics.
 
 import * as z from 'zod/mini'
+import { parseDeclaredType } from '../core/declared-type.ts'
 import { cdcSchema } from './cdc-schema.ts'
-import { fields, text, textThat } from './field.ts'
+import { fields, oneOf, text, textThat } from './field.ts'
 import { loggedTables, publicationField, slotField, tableField } from './log-fields.ts'
 
 const connector = fields(
@@ -39,6 +40,36 @@ const connector = fields(
   "Debezium's connector, as `tidemark connector register` sets it up.",
 )
 
+const declared = fields(
+  {
+    columns: z.optional(
+      z
+        .record(
+          text("A column's name."),
+          textThat(
+            (value) => parseDeclaredType(value) !== null,
+            'is no type that is known here; write it as PostgreSQL does, such as bigint, numeric(12,2) or timestamptz, and text for what is none of them',
+            'Its type, as PostgreSQL writes it: bigint, numeric(12,2), text[].',
+          ),
+          { error: 'expected a map of columns and their types' },
+        )
+        .check(z.describe('All columns that messages bring, with the types that the source has them in. Needs key.')),
+    ),
+    key: z.optional(
+      z
+        .array(text('A column.'), { error: 'expected a list, such as [id]' })
+        .check(z.minLength(1), z.describe('The columns that identify a row.')),
+    ),
+    replica_identity: z.optional(
+      oneOf(
+        ['default', 'full'],
+        "The table's REPLICA IDENTITY at the source. Needed as full only where two rows may exchange their keys. Default: default.",
+      ),
+    ),
+  },
+  'What a table is, where neither a database nor its messages say it.',
+)
+
 const source = fields(
   {
     connection: text('Name of the kafka connection.'),
@@ -49,6 +80,27 @@ const source = fields(
     ),
     tables: loggedTables,
     connector: z.optional(connector),
+    form: z.optional(
+      oneOf(
+        ['envelope', 'unwrapped'],
+        "What messages are: Debezium's whole event, or the bare row that its ExtractNewRecordState leaves. Default: what they show.",
+      ),
+    ),
+    declare: z.optional(
+      z
+        .record(text('A table of the list, as it stands there.'), declared, { error: 'expected a map of tables' })
+        .check(
+          z.describe(
+            'Columns and keys of tables. Default: those of the database that connector.from names, of the schema in the messages, or of the table in the target.',
+          ),
+        ),
+    ),
+    consistency: z.optional(
+      oneOf(
+        ['key', 'transaction'] as const,
+        "key: the changes of each row in order; transaction: the source's transactions whole and in their order, which the connector must tell of (provide.transaction.metadata). Default: key.",
+      ),
+    ),
   },
   'Whose changes are followed, and in which topics they are.',
 )

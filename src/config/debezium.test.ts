@@ -63,19 +63,73 @@ test('everything that is written, and the defaults', () => {
       maxQuarantined: 1000,
     },
     {
-      source: { slot: 'tidemark_topics_only', publication: 'tidemark_topics_only', kafka: { topicPrefix: 'cdc', connector: null } },
+      source: {
+        slot: 'tidemark_topics_only',
+        publication: 'tidemark_topics_only',
+        kafka: { topicPrefix: 'cdc', connector: null, form: null, declared: [] },
+      },
       write: 'merge',
     },
   ])
   expect(found['kafka']?.options).toEqual({ brokers: ['localhost:9092'], connect: env.CONNECT })
 })
 
+test('what is said of tables that nothing else describes', () => {
+  const declare = {
+    'public.orders': { columns: { id: 'int8', amount: 'numeric(12,2)' }, key: ['id'] },
+    'public.lines': { replica_identity: 'full' },
+  }
+  const tables = ['public.orders', 'public.lines']
+  const { pipelines } = load({
+    p: { ...pipeline, source: { connection: 'kafka', topic_prefix: 'cdc', tables, form: 'unwrapped', declare } },
+  })
+  expect(pipelines).toMatchObject([
+    {
+      source: {
+        kafka: {
+          form: 'unwrapped',
+          declared: [
+            {
+              name: { schema: 'public', name: 'orders' },
+              columns: [
+                { name: 'id', type: 'int8' },
+                { name: 'amount', type: 'numeric(12,2)' },
+              ],
+              key: ['id'],
+              wholeBefore: false,
+            },
+            { name: { schema: 'public', name: 'lines' }, columns: null, key: [], wholeBefore: true },
+          ],
+        },
+      },
+    },
+  ])
+})
+
+const bare = { connection: 'kafka', topic_prefix: 'cdc', tables: ['public.orders'] }
+const declaring = (one: object, table = 'public.orders'): object => ({ ...bare, declare: { [table]: one } })
 const at = 'pipelines.p.source'
 test.each([
   [{ ...source, topic_prefix: undefined }, `${at}.topic_prefix: missing; expected text`],
   [{ ...source, topic_prefix: 'a/b' }, `${at}.topic_prefix: "a/b" is no prefix of topics: letters, digits and . _ -`],
   [{ ...source, topicprefix: 'cdc', topic_prefix: undefined }, `${at}.topicprefix: unknown key; did you mean "topic_prefix"?`],
-  [{ ...source, slot: 's' }, `${at}.slot: unknown key; allowed: connection, topic_prefix, tables, connector`],
+  [{ ...source, slot: 's' }, `${at}.slot: unknown key; allowed: connection, topic_prefix, tables, connector, form, declare`],
+  [{ ...bare, form: 'flat' }, `${at}.form: unknown value "flat"; allowed: envelope, unwrapped`],
+  [{ ...bare, declare: [] }, `${at}.declare: expected a map of tables, not a list`],
+  [declaring({}, 'public.lines'), `${at}.declare."public.lines": is none of the tables`],
+  [
+    declaring({ columns: { id: 'status' }, key: ['id'] }),
+    `${at}.declare."public.orders".columns.id: "status" is no type that is known here`,
+  ],
+  [declaring({ columns: { id: 'int' } }), `${at}.declare."public.orders".columns: needs key: [columns that identify a row]`],
+  [declaring({ columns: { id: 'int' }, key: ['no'] }), `${at}.declare."public.orders".key[0]: is none of the columns`],
+  [declaring({ columns: { id: 'int' }, key: [] }), `${at}.declare."public.orders".key: expected a list, such as [id]`],
+  [declaring({ key: ['id'] }), `${at}.declare."public.orders".key: needs columns`],
+  [declaring({ replica_identity: 'index' }), `${at}.declare."public.orders".replica_identity: unknown value "index"`],
+  [
+    { ...source, declare: { 'public.orders': { replica_identity: 'full' } } },
+    `${at}.declare: stands beside connector: { from: … }, whose database says what the tables are; keep one of them`,
+  ],
   [{ ...source, tables: [] }, `${at}.tables: expected a list, such as [public.orders]`],
   [{ ...source, tables: ['orders'] }, `${at}.tables[0]: needs its schema, as in public.orders`],
   [{ ...source, tables: ['public.*'] }, `${at}.tables[0]: a wildcard has no meaning here; name the tables`],
@@ -148,6 +202,10 @@ test.each([
     'connections.k.sasl.mechanism: unknown value "GSSAPI"',
   ],
   [{ ...kafka, sasl: { mechanism: 'PLAIN', username: 'u' } }, 'connections.k.sasl.password: missing; expected text'],
+  [{ ...kafka, registry: { user: 'u', password: '${env:SASL}' } }, 'connections.k.registry.url: missing; expected text'],
+  [{ ...kafka, registry: { url: 'registry:8081' } }, 'connections.k.registry.url: is not a URL like http://registry:8081'],
+  [{ ...kafka, registry: { url: `http://me:${SECRET}@registry` } }, 'connections.k.registry.url: is not a URL like http://registry:8081'],
+  [{ ...kafka, registry: { url: 'http://registry:8081', user: 'u' } }, 'connections.k.registry: needs user and password together'],
   [{ ...kafka, tls: { cert: 'c.pem' } }, 'connections.k.tls: needs cert and key together'],
   [{ ...kafka, conect: 'x' }, 'connections.k.conect: unknown key; did you mean "connect"?'],
 ])('a connection: %j', (k, expected) => {
@@ -156,7 +214,12 @@ test.each([
 
 test('secrets that stand in the project itself are found', () => {
   const literal = {
-    kafka: { ...kafka, connect: `http://me:${SECRET}@connect:8083`, sasl: { mechanism: 'PLAIN', username: 'u', password: SECRET } },
+    kafka: {
+      ...kafka,
+      connect: `http://me:${SECRET}@connect:8083`,
+      sasl: { mechanism: 'PLAIN', username: 'u', password: SECRET },
+      registry: { url: 'http://r', user: 'u', password: SECRET },
+    },
   }
   const properties = {
     'signal.consumer.sasl.password': SECRET,
@@ -169,6 +232,7 @@ test('secrets that stand in the project itself are found', () => {
   expect(found).toEqual([
     expect.stringContaining('connections.kafka.connect'),
     expect.stringContaining('connections.kafka.sasl.password'),
+    expect.stringContaining('connections.kafka.registry.password'),
     expect.stringContaining('"signal.consumer.sasl.password"'),
   ])
   expect(load({ p: pipeline }).literalSecrets).toEqual([])

@@ -25,7 +25,19 @@ export const kafkaOptions = fields(
         'Where Kafka Connect answers, such as http://connect:8083. Give user and password in it as ${env:…}, never literally.',
       ),
     ),
-    connect_timeout: z.optional(duration('How long to wait for an answer of a broker, or of Kafka Connect. Default: 10s.')),
+    registry: z.optional(
+      fields(
+        {
+          url: secretTextThat(isRegistryUrl, 'is not a URL like http://registry:8081', 'Where it answers, such as http://registry:8081.'),
+          user: z.optional(text('Whom to log in as.')),
+          password: z.optional(text('Password: ${env:NAME} or ${file:PATH}, never literally.')),
+        },
+        "The registry, Confluent's or one that answers as it does, that has the schemas of messages in Avro. Default: messages are JSON.",
+      ),
+    ),
+    connect_timeout: z.optional(
+      duration('How long to wait for an answer of a broker, of Kafka Connect, or of the registry. Default: 10s.'),
+    ),
     tls: tlsOption(TLS_MODES, TLS_MODE, 'the brokers', 'connections to the brokers are'),
     sasl: z.optional(
       fields(
@@ -57,14 +69,23 @@ function isConnectUrl(value: string): boolean {
   }
 }
 
+/** Errors show it: what is secret stands beside it. */
+function isRegistryUrl(value: string): boolean {
+  return isConnectUrl(value) && new URL(value).username === '' && new URL(value).password === ''
+}
+
 /** Seconds as a number, absolute paths; secrets that stand in the file itself are found. */
 export const reviewKafka: OptionsReview = (raw, report, context) => {
   const { written, literal } = context
   const options: Record<string, unknown> = { ...raw }
   const connect = written(['connect'])
   if (connect !== null && /^[^/]*:\/\/[^/@]*:[^@]+@/.test(withoutReferences(connect))) literal(['connect'])
-  const password = written(['sasl', 'password'])
-  if (password !== null && withoutReferences(password) !== '') literal(['sasl', 'password'])
+  for (const of of ['sasl', 'registry']) {
+    const password = written([of, 'password'])
+    if (password !== null && withoutReferences(password) !== '') literal([of, 'password'])
+  }
+  const { user, password } = (raw['registry'] ?? {}) as Record<string, unknown>
+  if ((user === undefined) !== (password === undefined)) report(['registry'], 'needs user and password together', 'key')
   if (typeof options['connect_timeout'] === 'string') options['connect_timeout'] = parseDuration(options['connect_timeout'])
   if (raw['tls'] !== undefined) options['tls'] = reviewTls(raw['tls'], report, context)
   return options

@@ -8,7 +8,7 @@ import type { RowCounts } from '../core/load.ts'
 import type { SeenPartition } from '../core/partition.ts'
 import type { CdcPipeline, ChangeWrite } from '../core/pipeline.ts'
 import type { Position } from '../core/position.ts'
-import type { QuarantinedChange, Replayed } from '../core/quarantine.ts'
+import type { QuarantinedChange, Replayed, UnreadableMessage } from '../core/quarantine.ts'
 import type { SchemaChange } from '../core/schema-change.ts'
 import type { State } from '../core/state.ts'
 import type { Column, Table } from '../core/table.ts'
@@ -34,6 +34,11 @@ export interface LogSource {
    * in `seen`. Throws `log-lost`, `log-unavailable`.
    */
   open(pipeline: CdcPipeline, seen: LogObservation, from: Position, format: ValueFormat, until: Position | null): Promise<ChangeStream>
+  /**
+   * Adds the change of a message that was kept, which is of this table by this number; none where what was written in its place is in the
+   * target already. Throws what is wrong with it. Absent where nothing is ever unreadable. After `observe`.
+   */
+  reread?(pipeline: CdcPipeline, table: Table, number: number, kept: QuarantinedChange, chunk: ChangesChunk): Promise<void>
   check(pipeline: CdcPipeline): Promise<readonly Finding[]>
   /** `state`: what the target has, by which it is told how far that is behind. */
   status(pipeline: CdcPipeline, state: State | null): Promise<LogStatus>
@@ -53,6 +58,8 @@ export interface LogObservation {
   /** What stands at the source already under the pipeline's names. */
   readonly there: { readonly slot: boolean; readonly publication: boolean }
   readonly values: readonly ValueFormat[]
+  /** Tables are copied all together, and none of them alone. */
+  readonly together?: boolean
 }
 
 /** Words that change when the rows of a table are written anew, and when its columns are. Both at once: with values that no change tells of. */
@@ -93,6 +100,8 @@ export interface LogChunk {
   readonly transactions: number
   /** Commit of the last transaction, milliseconds from 1970 by the source's clock. */
   readonly committedAt: number | null
+  /** Instead of changes: what can't be read as one, where the pipeline keeps such. */
+  readonly unreadable?: UnreadableMessage
 }
 
 export interface ChangeStream {
@@ -119,13 +128,24 @@ export interface LogStatus {
   readonly lagSeconds: number | null
   /** Of topics; null where the log has none. */
   readonly lagMessages: number | null
-  /** reserved, extended, unreserved, lost, missing; of topics: kept. */
+  /** Of topics, each partition; none where the log has none. */
+  readonly partitions: readonly PartitionLag[]
+  /** reserved, extended, unreserved, lost, missing; of topics: kept, lost. */
   readonly state: string
   /** Why it is lost, where the source says so. */
   readonly invalidation: string | null
   readonly active: boolean
   /** Up to here the source may have forgotten its log; null where nobody knows. */
   readonly confirmed: string | null
+}
+
+export interface PartitionLag {
+  readonly topic: string
+  readonly partition: number
+  /** null: nothing of the topic has been read yet. */
+  readonly messages: number | null
+  /** Since the oldest message that is not in the target was written; null where nobody knows. */
+  readonly seconds: number | null
 }
 
 export interface ChangeTarget {
@@ -160,12 +180,17 @@ export interface ChangedTable {
   readonly key: readonly string[]
 }
 
+/** Adds the change of a kept message, of a table by its number in the load, as `LogSource.reread` does. */
+export type Reread = (number: number, kept: QuarantinedChange, chunk: ChangesChunk) => Promise<void>
+
 /** One transaction after the other, each of any number of chunks. */
 export interface ChangeWriter {
   /** Throws `row-missing` where the target lacks a row that was changed. With a quarantine, throws `quarantine-full` instead. */
   apply(chunk: ChangesChunk, folded: readonly FoldedTable[]): Promise<RowCounts>
   /** Every change a row of its own, with the marks of `append`. */
   append(chunk: ChangesChunk): Promise<RowCounts>
+  /** Into quarantine. Throws `quarantine-full`. */
+  keepMessage(chunk: ChangesChunk, message: UnreadableMessage): Promise<void>
   /** Rows and position appear together; throws `state-conflict`. */
   commit(from: State, to: State, moved: number): Promise<void>
   /** What a run came to, in the history. */
@@ -174,7 +199,7 @@ export interface ChangeWriter {
    * Tries kept changes again, and commits: those that fit are kept no more. `ids` null: all of the load's tables. Never overwrites what is
    * newer. Throws `bad-usage` for an unknown one.
    */
-  replay(ids: readonly string[] | null): Promise<Replayed>
+  replay(ids: readonly string[] | null, reread: Reread | null): Promise<Replayed>
   /** How many changes are kept in all; 0 without a quarantine. */
   readonly kept: number
   abort(): Promise<void>

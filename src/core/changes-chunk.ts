@@ -130,6 +130,13 @@ export class ChangesChunk {
     return { count: this.count, cells: this.cells, used: this.used }
   }
 
+  /** Takes away all changes after the mark. */
+  cut({ count, cells, used }: Mark): void {
+    this.count = count
+    this.cells = cells
+    this.used = used
+  }
+
   /** Moves all changes after the mark into an empty chunk. */
   moveTail({ count, cells, used }: Mark, into: ChangesChunk): void {
     for (let change = count; change < this.count; change++) {
@@ -151,6 +158,25 @@ export class ChangesChunk {
     this.count = count
     this.cells = cells
     this.used = used
+  }
+
+  /** One change of another chunk; its table's rows have so many cells. */
+  appendChange(from: ChangesChunk, change: number, width: number): void {
+    this.add(from.table[change] as number, from.op[change] as ChangeOp)
+    const at = this.count - 1
+    this.row[at] = this.#appendRow(from, from.row[change] as number, width)
+    this.old[at] = this.#appendRow(from, from.old[change] as number, width)
+  }
+
+  #appendRow(from: ChangesChunk, first: number, width: number): number {
+    if (first === NONE) return NONE
+    const row = this.addRow(width)
+    for (let place = 0; place < width; place++) {
+      const length = from.length[first + place] as number
+      if (length < 0) this.length[row + place] = length
+      else this.setCell(row + place, from.bytes, from.start[first + place] as number, length)
+    }
+    return row
   }
 
   appendBytes(bytes: Uint8Array): void {

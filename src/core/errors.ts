@@ -122,6 +122,12 @@ export const ERRORS = {
     hint: 'Check the spelling; a name with capitals or odd characters stands in double quotes.',
   },
   'missing-column': { retry: 'never', exit: 3, meaning: 'A named column does not exist.', hint: 'Check the spelling.' },
+  'unknown-columns': {
+    retry: 'never',
+    exit: 3,
+    meaning: 'Nothing says which columns a table has whose changes come by topics, or of which types they are.',
+    hint: 'Name the database with `connector: { from: … }`, let the connector send schemas, make the table in the target, or write its columns into the project file with `declare`.',
+  },
   'missing-privilege': {
     retry: 'never',
     exit: 3,
@@ -274,6 +280,12 @@ export const ERRORS = {
     exit: 3,
     meaning: 'The source does not keep a log that changes can be read from.',
     hint: 'See what `tidemark check` says about wal_level, privileges, slots and replica identities.',
+  },
+  'transaction-incomplete': {
+    retry: 'backoff',
+    exit: 3,
+    meaning: 'The topics have a part of a transaction of the source, and the rest does not come.',
+    hint: 'See whether the connector runs, with `tidemark connector status PIPELINE`. Nothing of the transaction was written; run again.',
   },
   'disk-failed': {
     retry: 'never',

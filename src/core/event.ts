@@ -53,8 +53,11 @@ export type RunEvent =
     }
   | { readonly kind: 'progress'; readonly pipeline: string; readonly rows: number; readonly bytes: number }
   | { readonly kind: 'phase'; readonly pipeline: string; readonly phase: 'reading' | 'applying' | 'committing' | 'following' }
-  /** Changes of a log are in; `lagMs`: since the last of them was committed at the source, by the clocks of both machines. */
-  | { readonly kind: 'followed'; readonly pipeline: string; readonly lagMs: number | null }
+  /**
+   * Changes of a log are in. `lagMs`: since the last of them was committed at the source, by the clocks of both machines; `perSecond`: how
+   * many came in the last second or more, null until that is over.
+   */
+  | { readonly kind: 'followed'; readonly pipeline: string; readonly lagMs: number | null; readonly perSecond: number | null }
   | {
       readonly kind: 'committed'
       readonly pipeline: string

@@ -95,6 +95,24 @@ export interface KafkaTopics {
   readonly topicPrefix: string
   /** null: it is nobody's business here. */
   readonly connector: DebeziumConnector | null
+  /** What messages are: Debezium's whole event, or the row that was taken out of it; null: they show it. */
+  readonly form: MessageForm | null
+  /** Tables whose columns nothing else tells. */
+  readonly declared: readonly DeclaredTable[]
+  /** The changes of each row in order, or the source's transactions whole. */
+  readonly consistency: 'key' | 'transaction'
+}
+
+export type MessageForm = 'envelope' | 'unwrapped'
+
+/** What a person says of a table. */
+export interface DeclaredTable {
+  readonly name: TableName
+  /** Types as `parseDeclaredType` takes them; null: they are known otherwise. */
+  readonly columns: readonly { readonly name: string; readonly type: string }[] | null
+  readonly key: readonly string[]
+  /** REPLICA IDENTITY FULL: what a change says of before is the whole row. */
+  readonly wholeBefore: boolean
 }
 
 /** A connector of Kafka Connect that the pipeline knows; its slot and publication are those of the pipeline's source. */
@@ -265,6 +283,7 @@ export function logFingerprint(pipeline: CdcPipeline, { identity, tables, layout
     source: identity,
     tables: tables.map((table) => table.identity).join(' '),
     write: pipeline.write,
+    ...(pipeline.source.kafka?.consistency === 'transaction' ? { consistency: 'transaction' } : {}),
     target: targetTables(pipeline).map(fingerprintWord).join(' '),
     layouts: tables.map((table, at) => `${table.identity}|${layouts[at]?.rows}|${layouts[at]?.columns}`).join(' '),
   })
@@ -316,6 +335,7 @@ export function fingerprintChanges(stored: string, current: string): readonly st
     target: 'target table',
     tables: 'tables',
     write: 'write',
+    consistency: 'consistency',
   }
   try {
     const a = JSON.parse(stored) as Record<string, unknown>

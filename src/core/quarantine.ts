@@ -9,7 +9,7 @@ export interface QuarantinedChange {
   readonly id: string
   /** The table of the target that refused it. */
   readonly table: string
-  readonly op: (typeof OP_WORDS)[number]
+  readonly op: (typeof OP_WORDS)[number] | typeof UNREADABLE
   /** Both are JSON objects by column; every value is a text as the source prints it. A column that is missing was not sent again. */
   readonly key: string
   readonly payload: string
@@ -21,6 +21,25 @@ export interface QuarantinedChange {
   readonly committedAt: string
   readonly runId: string
   readonly quarantinedAt: string
+}
+
+/** A message of a topic that can't be read as a change, though the key of its row can. Of one row there may be several. */
+export const UNREADABLE = 'unreadable'
+
+export interface UnreadableMessage {
+  /** Its table's number in the load. */
+  readonly table: number
+  /** First cell of a row in the chunk that it came with, of which only the key is known. */
+  readonly row: number
+  /** No two of a pipeline have the same; of two messages of one row the earlier has the lower ordinal. */
+  readonly position: string
+  readonly ordinal: number
+  /** A JSON object: all that is needed to read it again. */
+  readonly payload: string
+  readonly code: ErrorCode
+  readonly message: string
+  /** When it was written, microseconds from 1970. */
+  readonly writtenMicros: bigint
 }
 
 /** What became of kept changes that were tried again. */

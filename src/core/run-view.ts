@@ -22,6 +22,8 @@ export interface PipelineView {
   readonly partitions: PartitionView | null
   /** Of a log that is followed: how old the newest change was when it was in. */
   readonly lagMs: number | null
+  /** Of a log that is followed: changes a second, lately. */
+  readonly perSecond: number | null
   readonly result: PipelineResult | null
 }
 
@@ -38,6 +40,7 @@ export function beginView(pipeline: string): PipelineView {
     bytes: 0,
     partitions: null,
     lagMs: null,
+    perSecond: null,
     result: null,
   }
 }
@@ -68,7 +71,7 @@ function foldInSlices(view: PipelineView, event: RunEvent): PipelineView {
     case 'phase':
       return { ...view, phase: event.phase }
     case 'followed':
-      return { ...view, phase: 'following', lagMs: event.lagMs }
+      return { ...view, phase: 'following', lagMs: event.lagMs, perSecond: event.perSecond }
     case 'committed':
       return {
         ...view,
@@ -95,8 +98,7 @@ export function progressLine(view: PipelineView, seconds: number, columns = 0): 
     partitions === null
       ? [view.slices > 1 ? `${view.phase} ${view.slice}/${view.slices}` : view.phase]
       : [view.phase === 'applying' ? `${shareText(partitions)}, finishing` : shareText(partitions)]
-  if (rows > 0)
-    parts.push(count(rows, 'row'), `${grouped(rows / Math.max(seconds, 0.001))}/s`, bytesText(view.committedBytes + onTheirWay.bytes))
+  if (rows > 0) parts.push(count(rows, 'row'), rateText(view, rows, seconds), bytesText(view.committedBytes + onTheirWay.bytes))
   if (view.estimatedRows !== null && view.estimatedRows > 0 && rows > 0) {
     const share = Math.min(rows / view.estimatedRows, 0.99)
     parts.push(`${Math.floor(share * 100)} %`, `${durationText((seconds / share) * (1 - share))} left`)
@@ -108,6 +110,11 @@ export function progressLine(view: PipelineView, seconds: number, columns = 0): 
   return partitions === null || room < SHORTEST_STRIP
     ? `${view.pipeline}  ${text}`
     : `${view.pipeline}  ${strip(partitions, room)}  ${text}`
+}
+
+function rateText({ phase, perSecond }: PipelineView, rows: number, seconds: number): string {
+  if (phase === 'following' && perSecond !== null) return `${grouped(perSecond)} changes/s`
+  return `${grouped(rows / Math.max(seconds, 0.001))}/s`
 }
 
 const SHORTEST_STRIP = 8

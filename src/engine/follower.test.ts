@@ -17,14 +17,15 @@ function chunk(changes: number, end: string | null, transactions: number): LogCh
   return { changes: made, end: end === null ? null : at(end), transactions, committedAt: null }
 }
 
-/** Follows to `goal`; what the writer and the source were told, in order. */
-async function follow(chunks: readonly LogChunk[], goal: string): Promise<readonly string[]> {
+/** Follows to `goal`, or until the chunks are over; what the writer and the source were told, in order. */
+async function follow(chunks: readonly LogChunk[], goal: string | null, stops = new AbortController()): Promise<readonly string[]> {
   const told: string[] = []
   const left = [...chunks]
   const printed = (position: Position): string => (position.kind === 'log' ? position.at : '?')
   const stream: ChangeStream = {
     next: async () => {
       const next = left.shift()
+      if (left.length === 0 && goal === null) stops.abort()
       if (next === undefined) throw new Error('The follower wants more than there is.')
       return next
     },
@@ -41,7 +42,8 @@ async function follow(chunks: readonly LogChunk[], goal: string): Promise<readon
       return { ...NO_ROWS, inserted: changes.count }
     },
     commit: async (_, to) => void told.push(`committed ${printed(to.position)}`),
-    record: async () => {},
+    record: async () => void told.push('recorded'),
+    keepMessage: async () => {},
     replay: async () => ({ replayed: 0, left: 0 }),
     kept: 0,
     abort: async () => void told.push('aborted'),
@@ -50,7 +52,7 @@ async function follow(chunks: readonly LogChunk[], goal: string): Promise<readon
   const machinery: Machinery = {
     source: {} as Machinery['source'],
     target: {} as Target,
-    signal: new AbortController().signal,
+    signal: stops.signal,
     emit: () => {},
     runId: 'run',
     reach: () => {},
@@ -59,7 +61,7 @@ async function follow(chunks: readonly LogChunk[], goal: string): Promise<readon
   const pipeline = { name: 'p', pattern: 'cdc', write: 'append' } as CdcPipeline
   const state = { pipeline: 'p', position: at('a'), epoch: 1n, fingerprint: '', unswept: 0 }
   const progress = { read: 0, bytes: 0, slices: 0, rows: NO_ROWS, changed: false } as Progress
-  await new Follower(pipeline, machinery, progress, stream, writer, [], state, at(goal)).follow()
+  await new Follower(pipeline, machinery, progress, stream, writer, [], state, goal === null ? null : at(goal)).follow()
   return told
 }
 
@@ -71,6 +73,18 @@ it('commits a large transaction where its end comes without a change, and nowher
     'wrote 0',
     'committed c',
     'acknowledged c',
+    'recorded',
+  ])
+})
+
+it('leaves nothing of a transaction that a signal has cut short', async () => {
+  expect(await follow([chunk(1, 'b', 1), chunk(2, null, 0)], null)).toEqual([
+    'wrote 1',
+    'committed b',
+    'acknowledged b',
+    'wrote 2',
+    'aborted',
+    'recorded',
   ])
 })
 
@@ -86,5 +100,6 @@ it('commits every chunk that ends between two transactions', async () => {
     'wrote 1',
     'committed c',
     'acknowledged c',
+    'recorded',
   ])
 })

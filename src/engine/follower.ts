@@ -7,10 +7,12 @@ import { invariant } from '../core/invariant.ts'
 import { addCounts, NO_ROWS } from '../core/load.ts'
 import type { CdcPipeline } from '../core/pipeline.ts'
 import type { LogPosition, Position } from '../core/position.ts'
+import type { UnreadableMessage } from '../core/quarantine.ts'
 import type { State } from '../core/state.ts'
 import { stopIfAsked } from './copy-chunks.ts'
 import type { Machinery } from './machinery.ts'
 import type { FollowedState } from './observe-changes.ts'
+import { Pace } from './pace.ts'
 import { pause } from './pause.ts'
 import { creditCommit, type Progress } from './progress.ts'
 
@@ -32,6 +34,7 @@ export class Follower {
   #open = { read: 0, bytes: 0, rows: NO_ROWS }
   #total = { read: 0, rows: NO_ROWS }
   #stored = performance.now()
+  readonly #pace = new Pace()
 
   constructor(
     pipeline: CdcPipeline,
@@ -70,7 +73,8 @@ export class Follower {
         this.#stream.ping()
         const chunk = await this.#stream.next(IDLE_MS)
         // The end of a transaction may come alone: its changes were handed out before.
-        if (chunk.changes.count > 0 || (chunk.transactions > 0 && this.#open.read > 0)) await this.#take(chunk)
+        if (chunk.unreadable !== undefined) await this.#keep(chunk, chunk.unreadable)
+        else if (chunk.changes.count > 0 || (chunk.transactions > 0 && this.#open.read > 0)) await this.#take(chunk)
         else if (chunk.end !== null && this.#open.read === 0) await this.#rest(chunk.end)
         this.#stream.recycle(chunk)
       }
@@ -78,6 +82,8 @@ export class Follower {
       await this.#writer.abort()
       throw error
     }
+    // Else the history's commit would take along what is there of a transaction.
+    if (this.#open.read > 0) await this.#writer.abort()
     if (this.#total.read > 0)
       await this.#writer.record(this.#first, this.#state, this.#total.read, this.#total.rows, (performance.now() - began) / 1000)
     return this.#state
@@ -109,7 +115,19 @@ export class Follower {
     if (chunk.end === null) return
     await this.#commit(chunk.end)
     if (this.#goal === null)
-      emit({ kind: 'followed', pipeline: this.#pipeline.name, lagMs: chunk.committedAt === null ? null : Date.now() - chunk.committedAt })
+      emit({
+        kind: 'followed',
+        pipeline: this.#pipeline.name,
+        lagMs: chunk.committedAt === null ? null : Date.now() - chunk.committedAt,
+        perSecond: this.#pace.perSecond(read),
+      })
+  }
+
+  async #keep({ changes, end }: LogChunk, message: UnreadableMessage): Promise<void> {
+    await this.#writer.keepMessage(changes, message)
+    const { read, bytes, rows } = this.#open
+    this.#open = { read: read + 1, bytes, rows: { ...rows, quarantined: rows.quarantined + 1 } }
+    if (end !== null) await this.#commit(end)
   }
 
   async #commit(position: Position): Promise<void> {
@@ -135,7 +153,7 @@ export class Follower {
 
   #warnOfBadRows(rows: number): void {
     const { name } = this.#pipeline
-    const message = `${rows} ${rows === 1 ? 'row was' : 'rows were'} refused by the target, and put into quarantine, which holds ${this.#writer.kept} now. See \`tidemark quarantine list ${name}\`.`
+    const message = `${rows} ${rows === 1 ? 'row was' : 'rows were'} refused, and put into quarantine, which holds ${this.#writer.kept} now. See \`tidemark quarantine list ${name}\`.`
     this.#machinery.emit({ kind: 'warning', pipeline: name, code: 'quarantined', message })
   }
 

@@ -75,7 +75,12 @@ export async function observeFollowing(
   // What is copied again needs nothing of the log before.
   const seen = await log.observe(pipeline, { ...state, position: { ...state.position, copying } })
   const rewritten = rewrittenTables(state.fingerprint, seen)
-  return { seen, rewritten, copying: [...new Set([...copying, ...addedTables(pipeline, seen, state), ...rewritten])] }
+  const all = [...new Set([...copying, ...addedTables(pipeline, seen, state), ...rewritten])]
+  if (seen.together === true && all.length > 0)
+    throw new LoadError('bad-usage', `Pipeline ${pipeline.name} can't copy ${all.join(', ')} alone: its tables are loaded together.`, {
+      hint: 'Load all of them again with `--full-refresh`.',
+    })
+  return { seen, rewritten, copying: all }
 }
 
 /** Names of the pipeline's tables that the stored position knows nothing of. Throws `definition-changed` for any other change. */

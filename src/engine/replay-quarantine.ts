@@ -1,5 +1,6 @@
 // Kept changes into their tables again. No position moves: where changes come meanwhile, the target's own locks say who is first.
 
+import type { Reread } from '../contract/log.ts'
 import type { CdcPipeline } from '../core/pipeline.ts'
 import type { Replayed } from '../core/quarantine.ts'
 import { printTableName } from '../core/table.ts'
@@ -31,7 +32,9 @@ export async function replayQuarantine(
   })
   try {
     reach('before-commit')
-    return await writer.replay(ids)
+    const reread: Reread = async (number, kept, chunk) =>
+      log.reread?.(pipeline, (tables[number] as (typeof tables)[number]).source, number, kept, chunk)
+    return await writer.replay(ids, log.reread === undefined ? null : reread)
   } catch (error) {
     await writer.abort()
     throw error

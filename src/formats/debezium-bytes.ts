@@ -3,19 +3,14 @@
 import { badMessage } from './debezium-refusal.ts'
 import type { TextBuilder } from './debezium-text.ts'
 
+const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'
 const VALUES = base64Values()
 
 function base64Values(): Int8Array {
   const values = new Int8Array(256).fill(-1)
-  const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789'
-  for (let at = 0; at < alphabet.length; at++) values[alphabet.charCodeAt(at)] = at
-  for (const [character, value] of [
-    ['+', 62],
-    ['-', 62],
-    ['/', 63],
-    ['_', 63],
-  ] as const)
-    values[character.charCodeAt(0)] = value
+  for (let at = 0; at < ALPHABET.length; at++) values[ALPHABET.charCodeAt(at)] = at
+  values['-'.charCodeAt(0)] = 62
+  values['_'.charCodeAt(0)] = 63
   return values
 }
 
@@ -35,6 +30,14 @@ export function decodeBase64(bytes: Uint8Array, from: number, to: number, out: T
     group &= (1 << have) - 1
   }
   if (have === 6 || group !== 0) throw badMessage('has bytes that are no base64')
+}
+
+export function writeBase64(bytes: Uint8Array, from: number, to: number, out: TextBuilder): void {
+  for (let at = from; at < to; at += 3) {
+    const group =
+      ((bytes[at] as number) << 16) | ((at + 1 < to ? (bytes[at + 1] as number) : 0) << 8) | (at + 2 < to ? (bytes[at + 2] as number) : 0)
+    for (let digit = 0; digit < 4; digit++) out.byte(at + digit > to ? 0x3d : ALPHABET.charCodeAt((group >> (18 - 6 * digit)) & 63))
+  }
 }
 
 export function decodeHex(bytes: Uint8Array, from: number, to: number, out: TextBuilder): void {

@@ -282,12 +282,14 @@ function schemaNamed(schema: ConnectSchema, declared: Declared, column: Debezium
       const encoding = SCHEMAS[schema.name ?? '']
       if (encoding !== undefined) return encoding
       if (/^io\.debezium\.data\.geometry\./.test(schema.name ?? '')) return namedEncoding(declared.base, column, modes)
+      if (schema.type === 'string' && declared.base === 'text') return { as: 'text' }
       throw unknownSchema(column, schema.name ?? '')
     }
   }
 }
 
 const SCHEMAS: Readonly<Record<string, Encoding>> = {
+  'io.debezium.time.Year': { as: 'number' },
   'io.debezium.time.IsoDate': { as: 'iso-date' },
   'io.debezium.time.IsoTime': { as: 'iso-time' },
   'io.debezium.time.IsoTimestamp': { as: 'iso-timestamp' },
@@ -302,6 +304,7 @@ const SCHEMAS: Readonly<Record<string, Encoding>> = {
   'io.debezium.data.Xml': { as: 'text' },
   'io.debezium.data.Uuid': { as: 'text' },
   'io.debezium.data.Enum': { as: 'text' },
+  'io.debezium.data.EnumSet': { as: 'text' },
   'io.debezium.data.Ltree': { as: 'text' },
   'io.debezium.data.Tsvector': { as: 'text' },
 }

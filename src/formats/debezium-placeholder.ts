@@ -1,7 +1,8 @@
 // What Debezium writes in place of a value that was not in the log, since it is stored apart from its row and has not changed. It has as
 // many forms as columns have types.
 
-import { utf8Bytes } from './debezium-text.ts'
+import { writeBase64 } from './debezium-bytes.ts'
+import { TextBuilder, utf8Bytes, utf8Text } from './debezium-text.ts'
 
 /** `unavailable.value.placeholder`, and the UUID that Java's `UUID.nameUUIDFromBytes` makes of it: its MD5, as version 3. */
 export interface Placeholder {
@@ -45,15 +46,10 @@ function startsAt(bytes: Uint8Array, from: number, form: Uint8Array): boolean {
   return true
 }
 
-const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'
-
 function toBase64(bytes: Uint8Array): string {
-  let text = ''
-  for (let at = 0; at < bytes.length; at += 3) {
-    const group = ((bytes[at] as number) << 16) | ((bytes[at + 1] ?? 0) << 8) | (bytes[at + 2] ?? 0)
-    for (let digit = 0; digit < 4; digit++) text += at + digit > bytes.length ? '=' : ALPHABET[(group >> (18 - 6 * digit)) & 63]
-  }
-  return text
+  const out = new TextBuilder()
+  writeBase64(bytes, 0, bytes.length, out)
+  return utf8Text(out.bytes, 0, out.length) ?? ''
 }
 
 function toHex(bytes: Uint8Array): string {

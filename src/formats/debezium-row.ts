@@ -25,6 +25,8 @@ interface Field {
 export class RowReader {
   /** Fields that are no column of the table, since `clear`. */
   unknown: string[] = []
+  /** A NULL after a change may stand for what was left out of it. */
+  doubtsNull = true
   readonly #columns: readonly DebeziumColumn[]
   readonly #modes: DebeziumModes
   readonly #wholeBefore: boolean
@@ -105,7 +107,7 @@ export class RowReader {
     const first = reader.peek()
     if (first === 0x6e) {
       reader.null()
-      if ((kind === 'changed' || kind === 'either') && !this.#wholeBefore) this.#checkNull(encoding, column)
+      if (this.doubtsNull && (kind === 'changed' || kind === 'either') && !this.#wholeBefore) this.#checkNull(encoding, column)
       chunk.mark(cell, NULL)
       return
     }

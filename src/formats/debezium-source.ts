@@ -1,6 +1,7 @@
 // Where in the source's log a change stands, and in which of its transactions; and the topics beside those of tables: heartbeats, and the
 // begin and end of transactions.
 
+import { connectorNamed, isInDatabase, logPlace, type SourceConnector } from './debezium-connectors.ts'
 import { JsonReader } from './debezium-json.ts'
 import { badMessage } from './debezium-refusal.ts'
 import { TextBuilder, utf8Bytes, utf8Text } from './debezium-text.ts'
@@ -8,15 +9,17 @@ import { readInteger } from './debezium-time.ts'
 
 /** By it the newer of two changes of one row is told: a row's lock keeps them apart in the log. */
 export interface SourcePosition {
-  /** Of the change itself. Changes of one COPY, and both halves of a change of key, share it. */
+  /** Of the change itself. Changes of one COPY, and both halves of a change of key, share it. null where nothing tells the order of places. */
   readonly lsn: bigint | null
-  /** Of the last commit before it. */
+  /** Of the last commit before it; of SQL Server its own. */
   readonly lastCommit: bigint | null
   readonly txId: bigint | null
   /** When it was committed, microseconds from 1970 by the source's clock; of a snapshot's row when it was read. */
   readonly micros: bigint | null
   /** A row that was read and not changed: by the first snapshot, or beside the stream, when it may be older than what was streamed. */
   readonly snapshot: 'none' | 'initial' | 'incremental'
+  /** Of a row that was read: it is the first of its table, the last, or the last of all. Connectors before 2.0 mark only the last of all. */
+  readonly mark: 'first' | 'last' | 'last-of-all' | null
 }
 
 /** Only with `provide.transaction.metadata`. */
@@ -30,23 +33,27 @@ export interface TransactionPlace {
 export interface TransactionEvent {
   readonly status: 'BEGIN' | 'END'
   readonly txId: string
+  /** In the source's log; of an end, that of the commit. null where the id does not say it. */
+  readonly place: bigint | null
   /** At the end: how many events there were, in all, and of each table, as `schema.table`. */
   readonly events: number | null
   readonly tables: ReadonlyMap<string, number>
   readonly millis: number | null
 }
 
-const [LSN, TX_ID, SEQUENCE, TS_US, TS_MS, SNAPSHOT, SCHEMA, TABLE] = [
-  'lsn',
-  'txId',
-  'sequence',
-  'ts_us',
-  'ts_ms',
-  'snapshot',
-  'schema',
-  'table',
-].map(utf8Bytes) as [Uint8Array, Uint8Array, Uint8Array, Uint8Array, Uint8Array, Uint8Array, Uint8Array, Uint8Array]
+/** Those of `source` that count. */
+const NAMES: readonly { readonly name: string; readonly bytes: Uint8Array }[] = [
+  ...['connector', 'snapshot', 'db', 'sequence', 'ts_us', 'ts_ms', 'schema', 'table', 'txId', 'lsn'],
+  ...['commit_lsn', 'change_lsn', 'event_serial_no'],
+].map((name) => ({ name, bytes: utf8Bytes(name) }))
 
+const POSTGRESQL = utf8Bytes('postgresql')
+const MARKS: Readonly<Record<string, SourcePosition['mark']>> = {
+  first: 'first',
+  first_in_data_collection: 'first',
+  last_in_data_collection: 'last',
+  last: 'last-of-all',
+}
 const ID = utf8Bytes('id')
 const TOTAL_ORDER = utf8Bytes('total_order')
 const scratch = new TextBuilder()
@@ -58,8 +65,16 @@ export class SourceReader {
   txId: bigint | null = null
   micros: bigint | null = null
   snapshot: SourcePosition['snapshot'] = 'none'
-  /** It is of another table than the one that was expected. */
-  isOther = false
+  connector: SourceConnector = 'postgresql'
+  #hasSequence = false
+  #isOtherSchema = false
+  #isOtherDatabase = false
+  /** Of SQL Server. */
+  #commit: bigint | null = null
+  #change: bigint | null = null
+  #serial = 0n
+  #isOtherTable = false
+  mark: SourcePosition['mark'] = null
   readonly #schema: Uint8Array
   readonly #table: Uint8Array
 
@@ -74,7 +89,15 @@ export class SourceReader {
     this.txId = null
     this.micros = null
     this.snapshot = 'none'
-    this.isOther = false
+    this.connector = 'postgresql'
+    this.#hasSequence = false
+    this.#isOtherSchema = false
+    this.#isOtherDatabase = false
+    this.#isOtherTable = false
+    this.#commit = null
+    this.#change = null
+    this.#serial = 0n
+    this.mark = null
   }
 
   readObject(reader: JsonReader): void {
@@ -87,15 +110,16 @@ export class SourceReader {
     } while (reader.moreMembers())
   }
 
+  /** It is of another table than the one that was expected. */
+  get isOther(): boolean {
+    return this.#isOtherTable || (isInDatabase(this.connector) ? this.#isOtherDatabase : this.#isOtherSchema)
+  }
+
   #nameOf(reader: JsonReader): string | null {
-    if (reader.is(LSN)) return 'lsn'
-    if (reader.is(TX_ID)) return 'txId'
-    if (reader.is(SEQUENCE)) return 'sequence'
-    if (reader.is(TS_US)) return 'ts_us'
-    if (reader.is(TS_MS)) return 'ts_ms'
-    if (reader.is(SNAPSHOT)) return 'snapshot'
-    if (reader.is(SCHEMA)) return 'schema'
-    if (reader.is(TABLE)) return 'table'
+    for (let index = 0; index < NAMES.length; index++) {
+      const one = NAMES[index] as (typeof NAMES)[number]
+      if (reader.is(one.bytes)) return one.name
+    }
     return null
   }
 
@@ -106,7 +130,17 @@ export class SourceReader {
         this.lsn = readLong(reader) ?? this.lsn
         return true
       case 'txId':
-        this.txId = readLong(reader)
+        // A text with Oracle.
+        if (reader.peek() === 0x22) reader.skip()
+        else this.txId = readLong(reader)
+        return true
+      case 'connector':
+        this.#readConnector(reader)
+        return true
+      case 'commit_lsn':
+      case 'change_lsn':
+      case 'event_serial_no':
+        this.#place(name, reader)
         return true
       case 'ts_us':
         this.micros = readLong(reader) ?? this.micros
@@ -117,32 +151,50 @@ export class SourceReader {
         return true
       }
       case 'sequence':
-        this.#sequence(reader)
+        if (this.connector === 'postgresql') this.#sequence(reader)
+        else reader.skip()
         return true
       case 'snapshot': {
         const text = readText(reader)
         this.snapshot = text === null || text === 'false' ? 'none' : text === 'incremental' ? 'incremental' : 'initial'
+        this.mark = (text === null ? null : MARKS[text]) ?? null
         return true
       }
       case 'schema':
-        this.#expect(this.#schema, reader)
+        this.#isOtherSchema = !isExpected(this.#schema, reader)
+        return true
+      case 'db':
+        this.#isOtherDatabase = !isExpected(this.#schema, reader)
         return true
       case 'table':
-        this.#expect(this.#table, reader)
+        this.#isOtherTable = !isExpected(this.#table, reader)
         return true
     }
     return false
   }
 
-  #expect(name: Uint8Array, reader: JsonReader): void {
+  #readConnector(reader: JsonReader): void {
     if (reader.null()) return
     reader.string()
-    if (!reader.is(name)) this.isOther = true
+    if (!reader.is(POSTGRESQL)) this.connector = connectorNamed(reader.text(scratch))
+  }
+
+  #place(name: string, reader: JsonReader): void {
+    if (name === 'event_serial_no') {
+      this.#serial = readSerial(reader)
+      return
+    }
+    const text = readText(reader)
+    const place = text === null ? null : logPlace(text)
+    if (text !== null && place === null) throw badMessage('has a place in the log that is none')
+    if (name === 'commit_lsn') this.#commit = place
+    else this.#change = place
   }
 
   /** `["<last commit>","<this>"]`, as a text of JSON: both in escaped quotes, or null. */
   #sequence(reader: JsonReader): void {
     if (reader.null()) return
+    this.#hasSequence = true
     reader.string()
     const { bytes, from, to } = reader
     let item = 0
@@ -162,10 +214,31 @@ export class SourceReader {
     if (item !== 1 || bytes[from] !== 0x5b || bytes[to - 1] !== 0x5d) throw badMessage('has a sequence of log positions that is none')
   }
 
+  /** Places of transactions lie among each other: without the commit before it, a place tells nothing of an order. */
   position(): SourcePosition {
-    const { lsn, lastCommit, txId, micros, snapshot } = this
-    return { lsn, lastCommit, txId, micros, snapshot }
+    const { lastCommit, txId, micros, snapshot, mark } = this
+    const [commit, change] = [this.#commit, this.#change]
+    // What SQL Server's log says comes in the order of commits and, within them, of changes; a snapshot has the place of its beginning.
+    if (this.connector === 'sqlserver' && commit !== null && (change !== null || snapshot !== 'none'))
+      return change === null
+        ? { lsn: commit, lastCommit: null, txId, micros, snapshot, mark }
+        : { lsn: (change << 32n) | this.#serial, lastCommit: commit, txId, micros, snapshot, mark }
+    return { lsn: this.#hasSequence ? this.lsn : null, lastCommit, txId, micros, snapshot, mark }
   }
+}
+
+/** A number; in the documentation's examples it is a text. */
+function readSerial(reader: JsonReader): bigint {
+  if (reader.peek() !== 0x22) return readLong(reader) ?? 0n
+  const text = readText(reader) ?? ''
+  if (!/^\d{1,9}$/.test(text)) throw badMessage('has a place in the log that is none')
+  return BigInt(text)
+}
+
+function isExpected(name: Uint8Array, reader: JsonReader): boolean {
+  if (reader.null()) return true
+  reader.string()
+  return reader.is(name)
 }
 
 function readLong(reader: JsonReader): bigint | null {
@@ -194,9 +267,9 @@ export function readTransactionPlace(reader: JsonReader): TransactionPlace | nul
   return { txId: transactionNumber(id), order: Number(order) }
 }
 
+/** PostgreSQL's, in front of the place of the event; what other connectors call one has no such place behind it. */
 export function transactionNumber(id: string): string {
-  const colon = id.indexOf(':')
-  return colon < 0 ? id : id.slice(0, colon)
+  return /^\d+:\d+$/.test(id) ? id.slice(0, id.indexOf(':')) : id
 }
 
 /** A message of the topic `<prefix>.transaction`; null for a tombstone. Throws `bad-message`. */
@@ -222,6 +295,7 @@ export function readTransactionEvent(value: Uint8Array | null): TransactionEvent
   return {
     status,
     txId: transactionNumber(id),
+    place: /:\d{1,20}$/.test(id) ? BigInt(id.slice(id.lastIndexOf(':') + 1)) : null,
     events: events === null ? null : Number(events),
     tables,
     millis: millis === null ? null : Number(millis),

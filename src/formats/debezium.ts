@@ -3,12 +3,15 @@
 // https://debezium.io/documentation/reference/stable/connectors/postgresql.html
 
 import { ABSENT, type ChangeOp, type ChangesChunk, ChangesChunk as Chunk, DELETE, INSERT, TRUNCATE, UPDATE } from '../core/changes-chunk.ts'
+import { LoadError } from '../core/errors.ts'
 import type { DebeziumColumn, DebeziumModes } from './debezium-encoding.ts'
 import { JsonReader, OBJECT } from './debezium-json.ts'
+import { Payload } from './debezium-payload.ts'
 import { DEFAULT_PLACEHOLDER, type Placeholder, PlaceholderForms } from './debezium-placeholder.ts'
 import { badMessage } from './debezium-refusal.ts'
 import { type RowKind, RowReader } from './debezium-row.ts'
 import { type ConnectSchema, SchemaMemory } from './debezium-schema.ts'
+import { isAddedField } from './debezium-shape.ts'
 import {
   readText,
   readTransactionPlace,
@@ -36,6 +39,8 @@ export interface DebeziumTable {
 export interface DebeziumOptions {
   readonly modes: DebeziumModes
   readonly form: 'envelope' | 'unwrapped'
+  /** Of unwrapped rows: a delete is a row with `__deleted`. Until the first row shows it. */
+  readonly rewritesDeletes?: boolean
   readonly placeholder?: Placeholder
 }
 
@@ -58,21 +63,18 @@ export interface DebeziumEvent {
   readonly unknown: readonly string[]
 }
 
-const NOTHING = 0x6e
 const TOMBSTONE: DebeziumEvent = { kind: 'tombstone', position: null, transaction: null, unknown: [] }
 /** An unwrapped row without `__op`. */
 const EITHER = 'either'
 const NEW_KEY = '__debezium.newkey'
 const OLD_KEY = '__debezium.oldkey'
-const [BEFORE, AFTER, SOURCE, OP, TRANSACTION, SCHEMA, PAYLOAD] = [
-  'before',
-  'after',
-  'source',
-  'op',
-  'transaction',
-  'schema',
-  'payload',
-].map(utf8Bytes) as [Uint8Array, Uint8Array, Uint8Array, Uint8Array, Uint8Array, Uint8Array, Uint8Array]
+const [BEFORE, AFTER, SOURCE, OP, TRANSACTION] = ['before', 'after', 'source', 'op', 'transaction'].map(utf8Bytes) as [
+  Uint8Array,
+  Uint8Array,
+  Uint8Array,
+  Uint8Array,
+  Uint8Array,
+]
 
 /** Where an object lies in its message, with its schema. */
 interface Part {
@@ -94,18 +96,21 @@ export class DebeziumDecoder {
   readonly #part = new JsonReader()
   readonly #scratch = new TextBuilder()
   readonly #key = new Chunk()
-  /** What `#enter` has found. */
-  readonly #payload: { schema: ConnectSchema | null; isBeside: boolean } = { schema: null, isBeside: false }
+  readonly #value = new Payload()
+  readonly #keyPayload = new Payload()
   /** The row that the first half of a change of key has told of. */
   #moving: Part | null = null
+  /** Of unwrapped rows, as the last of them has shown it. */
+  #rewritesDeletes: boolean
   #op: string | null = null
   #before: Part | null = null
   #after: Part | null = null
   #transaction: TransactionPlace | null = null
 
-  constructor(table: DebeziumTable, { modes, form, placeholder = DEFAULT_PLACEHOLDER }: DebeziumOptions) {
+  constructor(table: DebeziumTable, { modes, form, rewritesDeletes = false, placeholder = DEFAULT_PLACEHOLDER }: DebeziumOptions) {
     this.#table = table
     this.#form = form
+    this.#rewritesDeletes = rewritesDeletes
     this.#source = new SourceReader(table)
     this.#keyPlaces = table.key.map((name) => {
       const place = table.columns.find((column) => column.name === name)?.place
@@ -121,10 +126,27 @@ export class DebeziumDecoder {
     try {
       return this.#decode(message, chunk)
     } catch (error) {
-      chunk.count = mark.count
-      chunk.cells = mark.cells
-      chunk.used = mark.used
+      chunk.cut(mark)
       throw error
+    }
+  }
+
+  /**
+   * A row at the end of the chunk of which only the key is known; null where the message does not say which row it is of, or where that row
+   * moved. For a message that `decode` has just refused.
+   */
+  readKeyOnly({ key, headers }: DebeziumMessage, chunk: ChangesChunk): number | null {
+    const hasKey = this.#keyPlaces.length > 0
+    if (headers.has(NEW_KEY) || headers.has(OLD_KEY) || this.#source.isOther || (hasKey && key === null)) return null
+    const mark = chunk.end()
+    const row = chunk.addRow(this.#table.width)
+    try {
+      if (key !== null && hasKey) this.#readKey(key, chunk, row)
+      return row
+    } catch (error) {
+      if (!(error instanceof LoadError)) throw error
+      chunk.cut(mark)
+      return null
     }
   }
 
@@ -133,48 +155,30 @@ export class DebeziumDecoder {
     this.#source.clear()
     this.#transaction = null
     const reader = this.#reader
-    if (message.value === null || !this.#enter(reader, message.value, this.#valueSchema)) return this.#tombstone(message, chunk)
-    const { schema, isBeside } = this.#payload
+    if (message.value === null || !this.#value.enter(reader, message.value, this.#valueSchema)) return this.#tombstone(message, chunk)
+    const { schema } = this.#value
     if (this.#form === 'envelope') this.#openEnvelope(reader, schema)
     else this.#openRow(reader, schema)
-    leave(reader, isBeside)
+    // Only PostgreSQL leaves out of an update what it stores apart from the row.
+    this.#rows.doubtsNull = this.#source.connector === 'postgresql'
+    // How other connectors number what is in a transaction is not known well enough to put one together.
+    if (this.#source.connector !== 'postgresql') this.#transaction = null
+    this.#value.leave(reader)
     const kind = this.#apply(message, chunk)
-    const position = this.#form === 'envelope' || this.#source.lsn !== null ? this.#source.position() : null
+    const position = this.#form === 'envelope' ? this.#source.position() : this.#placeOfRow()
     return { kind, position, transaction: this.#transaction, unknown: this.#rows.unknown }
   }
 
-  /** Up to the object that counts: the value itself, or what stands in it beside its schema. False for a null. */
-  #enter(reader: JsonReader, bytes: Uint8Array, memory: SchemaMemory): boolean {
-    const payload = this.#payload
-    payload.isBeside = false
-    payload.schema = null
-    reader.open(bytes)
-    if (reader.peek() === OBJECT && reader.beginObject()) {
-      reader.name()
-      const first = reader.is(SCHEMA) ? reader.peek() : 0
-      if (first === OBJECT || first === NOTHING) {
-        payload.schema = memory.read(reader)
-        if (reader.moreMembers()) {
-          reader.name()
-          payload.isBeside = reader.is(PAYLOAD) && (reader.peek() === OBJECT || reader.peek() === NOTHING)
-        }
-      }
-    }
-    if (!payload.isBeside) {
-      payload.schema = null
-      reader.open(bytes)
-    }
-    if (reader.null()) {
-      leave(reader, payload.isBeside)
-      return false
-    }
-    if (reader.peek() !== OBJECT) throw badMessage('is no object')
-    return true
+  /** Where deletes are tombstones, which have no place, changes have none either: what is written again is applied again, in its order. */
+  #placeOfRow(): SourcePosition | null {
+    const position = this.#source.position()
+    return this.#rewritesDeletes && this.#source.lsn !== null ? position : null
   }
 
   /** After a delete of an envelope it says nothing; where rows were unwrapped, it may be all that is left of one. */
   #tombstone({ key, headers }: DebeziumMessage, chunk: ChangesChunk): DebeziumEvent {
-    if (this.#form === 'envelope' || key === null || this.#keyPlaces.length === 0 || headers.has(NEW_KEY)) return TOMBSTONE
+    if (this.#form === 'envelope' || this.#rewritesDeletes || key === null || this.#keyPlaces.length === 0 || headers.has(NEW_KEY))
+      return TOMBSTONE
     const old = this.#addChange(DELETE, chunk)
     this.#readKey(key, chunk, old)
     return { ...TOMBSTONE, kind: 'change' }
@@ -220,7 +224,7 @@ export class DebeziumDecoder {
   /** An unwrapped row is its own `after`; what was added to it tells the rest. */
   #openRow(reader: JsonReader, schema: ConnectSchema | null): void {
     const from = reader.at
-    let isDeleted = false
+    let isDeleted: boolean | null = null
     let op: string | null = null
     if (reader.beginObject()) {
       do {
@@ -237,6 +241,7 @@ export class DebeziumDecoder {
     }
     this.#checkTable()
     const payload: Part = { bytes: reader.bytes, from, to: reader.at, schema }
+    this.#rewritesDeletes = isDeleted !== null
     this.#op = isDeleted ? 'd' : (op ?? EITHER)
     this.#before = isDeleted ? payload : null
     this.#after = isDeleted ? null : payload
@@ -307,21 +312,20 @@ export class DebeziumDecoder {
 
   #readRow({ bytes, from, to, schema }: Part, kind: RowKind, chunk: ChangesChunk, row: number, only: readonly number[] | null): void {
     this.#part.open(bytes, from, to)
-    this.#rows.read(this.#part, schema, kind, chunk, row, only, this.#form === 'unwrapped' ? isAdded : null)
+    this.#rows.read(this.#part, schema, kind, chunk, row, only, this.#form === 'unwrapped' ? isAddedField : null)
   }
 
   /** The key of the message is what counts; a row of another key is not the one of before. */
   #readKey(bytes: Uint8Array, chunk: ChangesChunk, row: number): void {
     const reader = this.#part
-    if (!this.#enter(reader, bytes, this.#keySchema)) throw badMessage('has a key that is null')
-    const { schema, isBeside } = this.#payload
+    if (!this.#keyPayload.enter(reader, bytes, this.#keySchema)) throw badMessage('has a key that is null')
     const key = this.#key
     key.clear()
     const own = key.addRow(this.#table.width)
     const { unknown } = this.#rows
     this.#rows.unknown = []
-    this.#rows.read(reader, schema, 'old', key, own, this.#keyPlaces)
-    leave(reader, isBeside)
+    this.#rows.read(reader, this.#keyPayload.schema, 'old', key, own, this.#keyPlaces)
+    this.#keyPayload.leave(reader)
     this.#rows.unknown = unknown
     const isSame = this.#keyPlaces.every((place) => key.length[own + place] === ABSENT || sameCell(chunk, row + place, key, own + place))
     if (!isSame) for (let place = 0; place < this.#table.width; place++) chunk.mark(row + place, ABSENT)
@@ -340,14 +344,9 @@ export class DebeziumDecoder {
   }
 }
 
-const UNWRAPPED = 'If the connector uses ExtractNewRecordState, say so; if not, see what else writes to the topic.'
+const UNWRAPPED =
+  'If the connector uses ExtractNewRecordState, say it with `source: { form: unwrapped }`; if not, see what else writes to the topic.'
 const NO_KEY = 'Let the connector send the key of the table: see `message.key.columns`, and transforms that change keys.'
-
-/** Nothing may follow but the end. */
-function leave(reader: JsonReader, isBeside: boolean): void {
-  if (isBeside && reader.moreMembers()) throw badMessage('has more than a schema and a payload')
-  reader.close()
-}
 
 function sameCell(a: ChangesChunk, cell: number, b: ChangesChunk, other: number): boolean {
   const length = a.length[cell] as number
@@ -355,11 +354,6 @@ function sameCell(a: ChangesChunk, cell: number, b: ChangesChunk, other: number)
   const [from, start] = [a.start[cell] as number, b.start[other] as number]
   for (let at = 0; at < length; at++) if (a.bytes[from + at] !== b.bytes[start + at]) return false
   return true
-}
-
-/** Fields that ExtractNewRecordState adds. */
-function isAdded(name: string): boolean {
-  return name.startsWith('__')
 }
 
 function readFlag(reader: JsonReader): boolean {

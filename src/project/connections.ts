@@ -25,7 +25,7 @@ export class Connections {
       const { connector, config, at } = await this.#connector(name)
       if (connector.source === undefined)
         throw new LoadError('bad-project', `${at}: a ${connector.name} connection can't be a source.`, { where: at })
-      return connector.source(config, name, (other) => this.source(other))
+      return connector.source(config, name, this)
     })
   }
 
@@ -38,8 +38,8 @@ export class Connections {
     })
   }
 
-  /** What fills the topics of this connection. It holds nothing open. */
-  async feed(name: string, from: string | null): Promise<ChangeFeed> {
+  /** What fills the topics of this connection; null where it does not say where that is. It holds nothing open. */
+  async feed(name: string, from: string | null): Promise<ChangeFeed | null> {
     const { connector, config, at } = await this.#connector(name)
     if (connector.feed === undefined)
       throw new LoadError('bad-usage', `${at}: a ${connector.name} connection has no connectors.`, { where: at })

@@ -39,7 +39,7 @@ import { runPipeline } from '../engine/run.ts'
 import { checkPipeline } from './check-pipeline.ts'
 import { Connections, type FindConnector } from './connections.ts'
 import { type Conversion, toCdc, toWatermark } from './convert-pipeline.ts'
-import { PipelineConnector } from './pipeline-connector.ts'
+import { checkFeed, openConnector, type PipelineConnector } from './pipeline-connector.ts'
 import { place } from './place.ts'
 import { type AnyPlan, planPipeline } from './plan-pipeline.ts'
 
@@ -273,7 +273,7 @@ export class OpenProject {
       pipeline,
       () => this.ends(pipeline),
       () => this.plan(name),
-      async () => (pipeline.pattern === 'cdc' && pipeline.source.kafka?.connector ? (await this.connector(name)).check() : []),
+      () => checkFeed(pipeline, this.#connections),
       (error) => place(this.project, pipeline, error),
     )
   }
@@ -292,11 +292,7 @@ export class OpenProject {
     const { kafka } = pipeline.pattern === 'cdc' ? pipeline.source : { kafka: null }
     if (pipeline.pattern !== 'cdc' || kafka === null)
       throw new LoadError('bad-usage', `Pipeline ${name} reads no topics: it has no connector.`)
-    return new PipelineConnector(
-      pipeline,
-      await this.#connections.feed(pipeline.source.connection, kafka.connector?.from ?? null),
-      this.#connections,
-    )
+    return openConnector(pipeline, this.#connections)
   }
 
   /** Changes that the target refused, in the order of their commits at the source. */

@@ -3,7 +3,7 @@
 import type { ChangeFeed, FeedPreview, FeedRemoved, FeedSlot, FeedStatus } from '../contract/change-feed.ts'
 import type { Finding } from '../contract/finding.ts'
 import { LoadError } from '../core/errors.ts'
-import type { CdcPipeline } from '../core/pipeline.ts'
+import type { CdcPipeline, Pipeline } from '../core/pipeline.ts'
 import type { Connections } from './connections.ts'
 
 export class PipelineConnector {
@@ -68,4 +68,26 @@ export class PipelineConnector {
       return [null, [{ severity: 'warning', code: error.code, message, hint: error.hint }]]
     }
   }
+}
+
+/** Throws `bad-project` where the connection does not say where Kafka Connect is. */
+export async function openConnector(pipeline: CdcPipeline, connections: Connections): Promise<PipelineConnector> {
+  const feed = await feedOf(pipeline, connections)
+  if (feed !== null) return new PipelineConnector(pipeline, feed, connections)
+  throw new LoadError('bad-project', `Connection ${pipeline.source.connection} does not say where Kafka Connect is.`, { hint: CONNECT })
+}
+
+/** What is to be known of the connector, where a pipeline names one. */
+export async function checkFeed(pipeline: Pipeline, connections: Connections): Promise<readonly Finding[]> {
+  if (pipeline.pattern !== 'cdc' || !pipeline.source.kafka?.connector) return []
+  const feed = await feedOf(pipeline, connections)
+  if (feed !== null) return new PipelineConnector(pipeline, feed, connections).check()
+  const message = `Connection ${pipeline.source.connection} does not say where Kafka Connect is: whether the connector has the settings of the project file is not known.`
+  return [{ severity: 'info', code: 'connector-unseen', message, hint: CONNECT }]
+}
+
+const CONNECT = 'Give the connection `connect: "http://…:8083"`.'
+
+function feedOf({ source }: CdcPipeline, connections: Connections): Promise<ChangeFeed | null> {
+  return connections.feed(source.connection, source.kafka?.connector?.from ?? null)
 }

@@ -10,6 +10,7 @@ const FIELDS: Partial<Record<ErrorCode, readonly string[]>> = {
   'unusable-cursor': ['cursor'],
   'null-cursor': ['cursor'],
   'missing-key': ['source'],
+  'unknown-columns': ['source', 'tables'],
   'null-key': ['key'],
   'late-rows-unsafe': ['late_rows'],
   'schema-frozen': ['on_schema_change'],

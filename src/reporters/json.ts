@@ -190,7 +190,22 @@ export interface LogFacts {
   readonly lag_bytes: number | null
   readonly lag_seconds: number | null
   readonly lag_messages: number | null
+  /** Of topics. */
+  readonly partitions: readonly {
+    readonly topic: string
+    readonly partition: number
+    readonly messages: number | null
+    readonly seconds: number | null
+  }[]
   readonly invalidation_reason: string | null
+}
+
+/** What fills the topics of a pipeline. `error`: why it can't be looked at. */
+export interface ConnectorFacts {
+  readonly connector: string
+  readonly state: string | null
+  readonly tasks: readonly { readonly id: number; readonly state: string; readonly cause: string | null }[]
+  readonly error: { readonly code: string; readonly message: string } | null
 }
 
 export function statusJson(
@@ -201,6 +216,7 @@ export function statusJson(
   partitions: LedgerSummary | null,
   log: LogFacts | null,
   quarantined: number,
+  connector: ConnectorFacts | null,
 ) {
   const position: Position | null = state?.position ?? null
   return {
@@ -214,5 +230,6 @@ export function statusJson(
     partitions,
     log,
     quarantined,
+    connector,
   }
 }

@@ -83,7 +83,7 @@ function replaced(chunk: ChangesChunk, old: number, columns: ChangedTable['colum
 }
 
 /** `2024-03-10 05:00:00.123456+00`. */
-function instant(micros: bigint): string {
+export function instant(micros: bigint): string {
   const seconds = new Date(Number(micros / 1_000_000n) * 1000).toISOString().slice(0, 19).replace('T', ' ')
   return `${seconds}.${String(micros % 1_000_000n).padStart(6, '0')}+00`
 }

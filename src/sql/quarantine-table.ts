@@ -77,11 +77,11 @@ export class QuarantineTable {
     )
   }
 
-  /** What was kept of a row, which is not kept any more; null where somebody took it first. */
-  async take(runner: Runner, pipeline: string, { table, key }: KeptKey): Promise<string | null> {
-    const sql = `DELETE FROM ${this.#table} WHERE pipeline_name = $1 AND table_name = $2 AND row_key = $3 RETURNING payload`
-    const [row] = await runner.rows(sql, [pipeline, table, key])
-    return row === undefined ? null : String(row['payload'])
+  /** What was kept of a row, which is not kept any more; nothing where somebody took it first. */
+  async take(runner: Runner, pipeline: string, { table, key }: KeptKey): Promise<readonly Pick<QuarantinedChange, 'op' | 'payload'>[]> {
+    const sql = `DELETE FROM ${this.#table} WHERE pipeline_name = $1 AND table_name = $2 AND row_key = $3 RETURNING op, payload`
+    const rows = await runner.rows(sql, [pipeline, table, key])
+    return rows.map((row) => ({ op: String(row['op']) as QuarantinedChange['op'], payload: String(row['payload']) }))
   }
 
   /** All rows of a table are new ones. */

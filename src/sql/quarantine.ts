@@ -2,15 +2,15 @@
 // changes again it gives way to the newer one, which takes from it whatever was not sent again. So nothing kept is ever newer than the table
 // says, and nothing in the table is newer than what is kept.
 
-import type { ChangedTable, ChangeLoad } from '../contract/log.ts'
+import type { ChangedTable, ChangeLoad, Reread } from '../contract/log.ts'
 import { OP_WORDS } from '../core/change-marks.ts'
 import { ABSENT, ChangesChunk, DELETE, INSERT, NONE, TRUNCATE, UNCHANGED, UPDATE } from '../core/changes-chunk.ts'
 import { LoadError } from '../core/errors.ts'
 import { type FoldedTable, foldChanges } from '../core/fold-changes.ts'
-import type { QuarantinedChange, Replayed } from '../core/quarantine.ts'
+import { type QuarantinedChange, type Replayed, UNREADABLE, type UnreadableMessage } from '../core/quarantine.ts'
 import { printTableName } from '../core/table.ts'
 import { addKeptRow, cellValue, type KeptValue, valuesJson } from './kept-values.ts'
-import { changePlaces } from './logged-changes.ts'
+import { changePlaces, instant } from './logged-changes.ts'
 import type { QuarantineTable, Runner } from './quarantine-table.ts'
 
 /** A row that does not fit. */
@@ -36,8 +36,8 @@ export class Quarantine {
   readonly #load: ChangeLoad
   readonly #most: number
   readonly #tables: readonly Keyed[]
-  /** Keys of rows that are kept, by the name of their table. */
-  readonly #keys = new Map<string, Set<string>>()
+  /** Of rows that are kept, by the name of their table and by key: how many changes. */
+  readonly #keys = new Map<string, Map<string, number>>()
   #count = 0
 
   private constructor(runner: Runner, store: QuarantineTable, load: ChangeLoad, most: number) {
@@ -70,8 +70,8 @@ export class Quarantine {
   }
 
   #remember(table: string, key: string): void {
-    const keys = this.#keys.get(table) ?? new Set()
-    this.#keys.set(table, keys.add(key))
+    const keys = this.#keys.get(table) ?? new Map<string, number>()
+    this.#keys.set(table, keys.set(key, (keys.get(key) ?? 0) + 1))
     this.#count += 1
   }
 
@@ -102,19 +102,24 @@ export class Quarantine {
     const keys = this.#keys.get(table.name)
     if (keys === undefined || keys.size === 0) return folded
     if (folded.truncated) {
-      this.#count -= keys.size
+      for (const kept of keys.values()) this.#count -= kept
       keys.clear()
       await this.#store.forgetTable(this.#runner, this.#load.pipeline, table.name)
       return folded
     }
     const taken = new Map<string, number>()
+    const unread = new Set<string>()
     for (const row of [...folded.deletes, ...folded.rows, ...folded.bases]) {
       const key = row === NONE ? null : keyOf(chunk, row, table)
-      if (key === null || !keys.delete(key)) continue
-      this.#count -= 1
-      const payload = await this.#store.take(this.#runner, this.#load.pipeline, { table: table.name, key })
-      if (payload !== null) taken.set(key, addKeptRow(chunk, table.names, payload, UNCHANGED))
+      const kept = key === null ? undefined : keys.get(key)
+      if (key === null || kept === undefined) continue
+      keys.delete(key)
+      this.#count -= kept
+      for (const { op, payload } of await this.#store.take(this.#runner, this.#load.pipeline, { table: table.name, key }))
+        if (op === UNREADABLE) unread.add(key)
+        else taken.set(key, addKeptRow(chunk, table.names, payload, UNCHANGED))
     }
+    for (const base of folded.bases) if (base !== NONE && unread.has(keyOf(chunk, base, table))) throw lacksUnread(table.name)
     const bases = folded.rows.map((row, index) => {
       const base = folded.bases[index] as number
       const kept = base === NONE ? undefined : taken.get(keyOf(chunk, base, table))
@@ -150,19 +155,66 @@ export class Quarantine {
     }
   }
 
+  /** A message that can't be read as a change. */
+  async keepMessage(chunk: ChangesChunk, kept: UnreadableMessage): Promise<void> {
+    const { row, position, ordinal, payload, code, message, writtenMicros } = kept
+    this.refuseMoreThanFit(1, kept)
+    const table = this.#tables[kept.table] as Keyed
+    const key = keyOf(chunk, row, table)
+    const { pipeline, runId, write } = this.#load
+    const at = { position, ordinal, committedAt: instant(writtenMicros) }
+    await this.#store.add(this.#runner, pipeline, { ...at, table: table.name, op: UNREADABLE, key, payload, code, message, runId })
+    if (write === 'append') this.#count += 1
+    else this.#remember(table.name, key)
+  }
+
   /** Inside of a transaction: `write` tries the kept changes, and tells of each that is refused again. */
-  async replay(ids: readonly string[] | null, write: (recalled: Recalled, keep: KeepRefused) => Promise<unknown>): Promise<Replayed> {
-    const recalled = await this.#recall(new ChangesChunk(), ids)
+  async replay(ids: readonly string[] | null, reread: Reread | null, write: Write): Promise<Replayed> {
+    const wanted = await this.#wanted(ids)
+    const recalled = this.#recall(
+      new ChangesChunk(),
+      wanted.filter(({ op }) => op !== UNREADABLE),
+    )
     const left = new Map<number, Refused>()
     await write(recalled, async (_, refused) => {
       for (const one of refused) left.set(one.row, one)
     })
-    const replayed = await this.#settle(recalled, left)
-    return { replayed, left: recalled.wanted - replayed }
+    let replayed = await this.#settle(recalled, left)
+    // Of one row nothing may overtake what stays.
+    const stuck = new Set([...left.keys()].map((row) => rowOf(recalled.rows.get(row) as QuarantinedChange)))
+    const messages = wanted.filter(({ op }) => op === UNREADABLE).sort((a, b) => a.ordinal - b.ordinal)
+    for (const one of messages) {
+      const why = stuck.has(rowOf(one)) ? null : await this.#rereadOne(one, reread, write)
+      if (why === 'fits') replayed += await this.#store.remove(this.#runner, this.#load.pipeline, one)
+      else stuck.add(rowOf(one))
+      if (why !== 'fits' && why !== null) await this.#store.note(this.#runner, this.#load.pipeline, one, why.code, why.message)
+    }
+    return { replayed, left: wanted.length - replayed }
   }
 
-  /** Kept changes as a chunk, and what they come to; they are locked until the transaction ends. Those of other tables are left out. */
-  async #recall(chunk: ChangesChunk, ids: readonly string[] | null): Promise<Recalled> {
+  /** Read and written again; what is wrong with it, where it still does not go. */
+  async #rereadOne(
+    kept: QuarantinedChange,
+    reread: Reread | null,
+    write: Write,
+  ): Promise<'fits' | Pick<Refused, 'code' | 'message'> | null> {
+    const number = this.#tables.findIndex(({ name }) => name === kept.table)
+    if (number < 0 || reread === null) return null
+    const chunk = new ChangesChunk()
+    try {
+      await reread(number, kept, chunk)
+    } catch (error) {
+      if (!(error instanceof LoadError)) throw error
+      return error
+    }
+    if (chunk.count === 0) return 'fits'
+    const refused: Refused[] = []
+    await write(this.#folded(chunk, new Map()), async (_, more) => void refused.push(...more))
+    return refused[0] ?? 'fits'
+  }
+
+  /** Locked until the transaction ends. */
+  async #wanted(ids: readonly string[] | null): Promise<readonly QuarantinedChange[]> {
     const all = await this.#store.list(this.#runner, this.#load.pipeline, true)
     const unknown = (ids ?? []).filter((id) => !all.some((one) => one.id === id))
     if (unknown.length > 0)
@@ -170,24 +222,34 @@ export class Quarantine {
         hint: 'See `tidemark quarantine list`.',
       })
     const wanted = all.filter(({ id }) => ids === null || ids.includes(id))
+    for (const one of this.#load.write === 'append' ? [] : wanted) {
+      const earlier = all.find((other) => rowOf(other) === rowOf(one) && !wanted.includes(other) && isBefore(other, one))
+      if (earlier !== undefined)
+        throw new LoadError('bad-usage', `${one.id} is of the same row as ${earlier.id}, which is older: it must go first.`, {
+          hint: 'Name both, or discard the older one.',
+        })
+    }
+    return wanted
+  }
+
+  /** Kept changes as a chunk, and what they come to. Those of other tables are left out. */
+  #recall(chunk: ChangesChunk, wanted: readonly QuarantinedChange[]): Recalled {
     const rows = new Map<number, QuarantinedChange>()
     for (const one of wanted) {
       const number = this.#tables.findIndex(({ name }) => name === one.table)
       if (number >= 0) rows.set(this.#recallOne(chunk, number, one), one)
     }
-    const folded =
-      this.#load.write === 'append'
-        ? []
-        : foldChanges(
-            chunk,
-            this.#tables.map(({ names, keyPlaces }) => ({ width: names.length, key: keyPlaces })),
-          )
-    return { chunk, rows, folded, wanted: wanted.length }
+    return this.#folded(chunk, rows)
+  }
+
+  #folded(chunk: ChangesChunk, rows: ReadonlyMap<number, QuarantinedChange>): Recalled {
+    const tables = this.#tables.map(({ names, keyPlaces }) => ({ width: names.length, key: keyPlaces }))
+    return { chunk, rows, folded: this.#load.write === 'append' ? [] : foldChanges(chunk, tables) }
   }
 
   #recallOne(chunk: ChangesChunk, number: number, { op, payload, position, ordinal, committedAt }: QuarantinedChange): number {
     const { names } = this.#tables[number] as Keyed
-    const logged = { insert: INSERT, update: UPDATE, delete: DELETE, truncate: TRUNCATE } as const
+    const logged = { insert: INSERT, update: UPDATE, delete: DELETE, truncate: TRUNCATE, [UNREADABLE]: UPDATE } as const
     // What a merged row lacks is in the table, whatever its change was.
     const as = this.#load.write === 'append' ? logged[op] : UPDATE
     chunk.beginTransaction(position, microsOf(committedAt), ordinal)
@@ -218,7 +280,24 @@ interface Recalled {
   /** By the first cell of their rows. */
   readonly rows: ReadonlyMap<number, QuarantinedChange>
   readonly folded: readonly FoldedTable[]
-  readonly wanted: number
+}
+
+type Write = (recalled: Recalled, keep: KeepRefused) => Promise<unknown>
+
+/** Which row a change is of. */
+function rowOf({ table, key }: QuarantinedChange): string {
+  return `${table} ${key}`
+}
+
+/** A row that the target refused is older than a message of the same row: it would have given way to it. */
+function isBefore(a: QuarantinedChange, b: QuarantinedChange): boolean {
+  return b.op === UNREADABLE && (a.op !== UNREADABLE || a.ordinal < b.ordinal)
+}
+
+function lacksUnread(table: string): LoadError {
+  return new LoadError('bad-message', `A change of ${table} leaves out values that an unreadable message before it may have.`, {
+    hint: 'The message is in quarantine: see `tidemark quarantine list`. Mend what is wrong and `tidemark quarantine replay` it; or discard it, and copy the table again with `--resync`.',
+  })
 }
 
 function keyOf(chunk: ChangesChunk, row: number, { changed, keyPlaces }: Keyed): string {

@@ -10,6 +10,7 @@ import { userFolder } from '../end-to-end/built-command.ts'
 import { duckdbRows } from '../servers/duckdb-file.ts'
 import { freshDatabase } from '../servers/fresh-database.ts'
 import { type Loading, startLoading, TARGET_KINDS, type TargetKind } from '../servers/loading.ts'
+import { runCli } from '../servers/run-cli.ts'
 
 let stack: KafkaStack
 let server: PostgresServer
@@ -37,10 +38,10 @@ const COLUMNS = {
   lines: ['order_id', 'line', 'price'],
 }
 
-async function start(target: TargetKind): Promise<Loading> {
+async function start(target: TargetKind, more = '', tables: readonly string[] = []): Promise<Loading> {
   const name = `t_${randomBytes(5).toString('hex')}`
   const loading = await startLoading({ target, sourceServer: server.url(), pipelines: {} })
-  await loading.source.run(MAKE)
+  await loading.source.run(`${MAKE};${more}`)
   loading.pipelines(
     {
       shop: {
@@ -48,7 +49,7 @@ async function start(target: TargetKind): Promise<Loading> {
         source: {
           connection: 'kafka',
           topic_prefix: name,
-          tables: ['public.orders', 'public.lines'],
+          tables: ['public.orders', 'public.lines', ...tables],
           connector: { name, from: 'shop', slot: name, publication: name },
         },
         target: { connection: 'warehouse', schema: target === 'duckdb' ? 'main' : 'public' },
@@ -118,8 +119,22 @@ test('followed until a signal, looked at, and dropped', async () => {
   expect((await following.done).exit).toBe(0)
   await loading.source.run('DELETE FROM lines WHERE order_id = 1')
   await expect
-    .poll(async () => JSON.parse((await loading.cli(['status'])).out).pipelines[0].log, { timeout: 30_000 })
-    .toMatchObject({ state: 'kept', lag_messages: expect.toSatisfy((behind: number) => behind >= 3) })
+    .poll(async () => JSON.parse((await loading.cli(['status'])).out).pipelines[0], { timeout: 30_000 })
+    .toMatchObject({
+      log: {
+        state: 'kept',
+        lag_messages: 6,
+        lag_seconds: expect.toSatisfy((seconds: number) => seconds < 30),
+        partitions: [
+          { topic: expect.stringContaining('.public.lines'), partition: 0, messages: 6, seconds: expect.any(Number) },
+          { topic: expect.stringContaining('.public.orders'), partition: 0, messages: 0, seconds: 0 },
+        ],
+      },
+      connector: { state: 'RUNNING', tasks: [{ id: 0, state: 'RUNNING', cause: null }], error: null },
+    })
+  const { out } = await runCli(loading.folder.path, ['status'], loading.env)
+  expect(out).toMatch(/partition 0 of \S+\.public\.lines is 6 messages ahead, the oldest of them for \d+ s\./)
+  expect(out).toMatch(/connector \S+ is RUNNING; task 0 is RUNNING\./)
   await equals(loading)
   expect(JSON.parse((await loading.cli(['status'])).out).pipelines[0].log).toMatchObject({ lag_messages: 0, lag_seconds: 0 })
 
@@ -129,6 +144,22 @@ test('followed until a signal, looked at, and dropped', async () => {
   expect(dropped.exit).toBe(0)
   expect(dropped.err).not.toContain('slot')
   expect(await loading.state()).toBeNull()
+}, 120_000)
+
+test('a table without rows has no topic: it is read from its first one on, while the others are followed', async () => {
+  await using loading = await start('postgres', 'CREATE TABLE late (id int PRIMARY KEY, n int)', ['public.late'])
+  await equals(loading)
+  const following = loading.start(['follow'])
+  const rows = async () => (await loading.target.rows('SELECT id, n FROM late ORDER BY id')).map(({ id, n }) => `${id} ${n}`)
+  await expect.poll(rows, { timeout: 30_000 }).toEqual([])
+  await loading.source.run('INSERT INTO late VALUES (1, 1), (2, 2); UPDATE late SET n = 3 WHERE id = 1')
+  await expect.poll(rows, { timeout: 30_000 }).toEqual(['1 3', '2 2'])
+  await loading.source.run('DELETE FROM late WHERE id = 2; UPDATE orders SET amount = 7 WHERE id = 1')
+  await expect.poll(rows, { timeout: 30_000 }).toEqual(['1 3'])
+  following.child.kill('SIGTERM')
+  const { exit, err } = await following.done
+  expect({ exit, err }).toEqual({ exit: 0, err: expect.not.stringMatching(/trying again|retry/i) })
+  await equals(loading)
 }, 120_000)
 
 test('the example, as a user runs it', async () => {

@@ -139,6 +139,10 @@ export class MemoryChangeWriter implements ChangeWriter {
 
   async record(): Promise<void> {}
 
+  async keepMessage(): Promise<never> {
+    throw new LoadError('strategy-unsupported', 'Memory has no quarantine.')
+  }
+
   async replay(): Promise<never> {
     throw new LoadError('strategy-unsupported', 'Memory has no quarantine.')
   }

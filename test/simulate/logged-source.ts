@@ -130,6 +130,7 @@ export class LoggedSource implements LogSource {
       lagBytes: null,
       lagSeconds: null,
       lagMessages: null,
+      partitions: [],
       state,
       invalidation: null,
       active: false,

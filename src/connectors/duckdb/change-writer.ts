@@ -2,11 +2,11 @@
 // for whole transactions of the source, for all their tables, and for the position after them. There is no unique key to go by: rows
 // that were changed go, and come back as they are now.
 
-import type { ChangeLoad, ChangeTarget, ChangeWriter } from '../../contract/log.ts'
+import type { ChangeLoad, ChangeTarget, ChangeWriter, Reread } from '../../contract/log.ts'
 import type { ChangesChunk } from '../../core/changes-chunk.ts'
 import type { FoldedTable } from '../../core/fold-changes.ts'
 import { addCounts, NO_ROWS, type RowCounts } from '../../core/load.ts'
-import type { QuarantinedChange, Replayed } from '../../core/quarantine.ts'
+import type { QuarantinedChange, Replayed, UnreadableMessage } from '../../core/quarantine.ts'
 import type { State } from '../../core/state.ts'
 import { loggedChanges } from '../../sql/logged-changes.ts'
 import { Quarantine, type Refused } from '../../sql/quarantine.ts'
@@ -122,11 +122,16 @@ class DuckdbChangeWriter implements ChangeWriter {
     return sum
   }
 
-  async replay(ids: readonly string[] | null): Promise<Replayed> {
+  async keepMessage(chunk: ChangesChunk, message: UnreadableMessage): Promise<void> {
+    await this.#begin()
+    await this.#quarantine?.keepMessage(chunk, message)
+  }
+
+  async replay(ids: readonly string[] | null, reread: Reread | null): Promise<Replayed> {
     const quarantine = this.#quarantine
     if (quarantine === null) return { replayed: 0, left: 0 }
     await this.#begin()
-    const replayed = await quarantine.replay(ids, ({ chunk, folded }, keep) =>
+    const replayed = await quarantine.replay(ids, reread, ({ chunk, folded }, keep) =>
       this.#load.write === 'append' ? this.#appendAll(chunk, keep) : this.#applyAll(chunk, folded, keep),
     )
     await this.#end()

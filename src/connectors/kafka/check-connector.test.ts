@@ -26,7 +26,7 @@ const pipeline: CdcPipeline = {
     publication: 'p',
     failover: false,
     heartbeatSeconds: null,
-    kafka: { topicPrefix: 'cdc', connector },
+    kafka: { topicPrefix: 'cdc', connector, form: null, declared: [], consistency: 'key' },
   },
   target: { connection: 'warehouse', schema: null },
   write: 'merge',
@@ -137,6 +137,16 @@ describe('one unsafe value each', () => {
 
   test('adaptive times are good where schemas tell their unit', () => {
     expect(codes({ ...safe, 'time.precision.mode': 'adaptive', 'value.converter.schemas.enable': 'true' })).toEqual([])
+  })
+
+  test('rows that are unwrapped: what beside the rest of their events is lost', () => {
+    const unwrap = { transforms: 'unwrap', 'transforms.unwrap.type': 'io.debezium.transforms.ExtractNewRecordState' }
+    const keeps = { 'transforms.unwrap.replace.null.with.default': 'false' }
+    expect(codes({ ...safe, ...unwrap })).toEqual(['connector-null-defaults'])
+    expect(codes({ ...safe, ...unwrap, ...keeps })).toEqual([])
+    expect(codes({ ...safe, ...unwrap, ...keeps, transforms: 'unwrap,other' })).toEqual(['connector-transforms'])
+    for (const property of ['delete.tombstone.handling.mode', 'delete.handling.mode'])
+      expect(codes({ ...safe, ...unwrap, ...keeps, [`transforms.unwrap.${property}`]: 'drop' })).toEqual(['unwrapped-deletes'])
   })
 
   test('settings of a converter that is not named itself', () => {

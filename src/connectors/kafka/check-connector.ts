@@ -9,6 +9,7 @@ import { PLUGIN } from './connector-config.ts'
 import { failureOf } from './connector-state.ts'
 import { type ConnectorConfig, shownValue } from './hide-secrets.ts'
 import { PROPERTY_RULES, type PropertyRule } from './unsafe-properties.ts'
+import { unwrappingTransforms } from './unwrapped.ts'
 
 /** Everything to know, errors first where rows do not arrive at all. */
 export function checkConnector(pipeline: CdcPipeline, config: ConnectorConfig, status: FeedStatus): readonly Finding[] {
@@ -27,6 +28,7 @@ export function checkConnector(pipeline: CdcPipeline, config: ConnectorConfig, s
     ...PROPERTY_RULES.filter((rule) => !rule.safe((config[rule.property] ?? rule.fallback).trim().toLowerCase(), config)).map((rule) =>
       unsafe(rule, config, status.connector),
     ),
+    ...unwrapping(config, status.connector),
     ...converters(config, status.connector),
     ...passwordInClear(config, status.connector),
   ]
@@ -120,6 +122,33 @@ function patternOf(pattern: string): RegExp | null {
   } catch {
     return null
   }
+}
+
+/** What ExtractNewRecordState loses beside what it always does. */
+function unwrapping(config: ConnectorConfig, connector: string): readonly Finding[] {
+  return unwrappingTransforms(config).flatMap((name) => {
+    const property = (own: string): string => `transforms.${name}.${own}`
+    const is = (own: string, fallback: string): string => (config[property(own)] ?? fallback).trim().toLowerCase()
+    const deletes = property('delete.tombstone.handling.mode')
+    const nulls = property('replace.null.with.default')
+    const warn = (code: string, of: string, loses: string, advice: string): Finding =>
+      finding('warning', code, `Connector ${connector} has ${of}: ${loses}.`, `Set ${advice}.`)
+    return [
+      ...(is('delete.tombstone.handling.mode', 'tombstone') === 'drop' || is('delete.handling.mode', '') === 'drop'
+        ? [warn('unwrapped-deletes', `ExtractNewRecordState drop deletes`, 'deleted rows stay in the target', `${deletes}=rewrite`)]
+        : []),
+      ...(is('replace.null.with.default', 'true') === 'false'
+        ? []
+        : [
+            warn(
+              'connector-null-defaults',
+              `ExtractNewRecordState replace NULL`,
+              'NULL becomes the DEFAULT of its column',
+              `${nulls}=false`,
+            ),
+          ]),
+    ]
+  })
 }
 
 function converters(config: ConnectorConfig, connector: string): readonly Finding[] {

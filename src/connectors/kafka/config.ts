@@ -6,6 +6,8 @@ export interface KafkaConfig {
   readonly brokers: readonly string[]
   /** It may hold user and password. null: the pipelines only read topics. */
   readonly connect: string | null
+  /** Where the schemas of messages in Avro are. null: messages are JSON. */
+  readonly registry: { readonly url: string; readonly user: string | null; readonly password: string | null } | null
   readonly timeoutSeconds: number
   readonly tls: {
     readonly mode: 'disable' | 'require' | 'verify-full'
@@ -31,10 +33,17 @@ export function parseKafkaConfig(raw: unknown): KafkaConfig {
   return {
     brokers: names,
     connect: typeof connect === 'string' ? connect : null,
+    registry: parseRegistry(options['registry']),
     timeoutSeconds: Number(options['connect_timeout'] ?? 10),
     tls: parseTls(options['tls'], names),
     sasl: (options['sasl'] as KafkaConfig['sasl'] | undefined) ?? null,
   }
+}
+
+function parseRegistry(raw: unknown): KafkaConfig['registry'] {
+  if (raw === undefined) return null
+  const { url, user, password } = raw as Record<string, string | undefined>
+  return { url: url ?? '', user: user ?? null, password: password ?? null }
 }
 
 function parseTls(raw: unknown, brokers: readonly string[]): KafkaConfig['tls'] {

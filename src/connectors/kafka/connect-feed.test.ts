@@ -24,7 +24,13 @@ function pipeline(more: Partial<DebeziumConnector> = {}): CdcPipeline {
       publication: 'orders_pub',
       failover: false,
       heartbeatSeconds: null,
-      kafka: { topicPrefix: 'cdc', connector: { name: NAME, from: 'shop', password: null, heartbeatTable: null, properties: {}, ...more } },
+      kafka: {
+        topicPrefix: 'cdc',
+        connector: { name: NAME, from: 'shop', password: null, heartbeatTable: null, properties: {}, ...more },
+        form: null,
+        declared: [],
+        consistency: 'key',
+      },
     },
     target: { connection: 'warehouse', schema: null },
     write: 'merge',
@@ -240,7 +246,10 @@ describe('what goes wrong', () => {
 
   test('a pipeline without a connector, and a database behind a socket', async () => {
     const own = pipeline()
-    const none: CdcPipeline = { ...own, source: { ...own.source, kafka: { topicPrefix: 'cdc', connector: null } } }
+    const none: CdcPipeline = {
+      ...own,
+      source: { ...own.source, kafka: { topicPrefix: 'cdc', connector: null, form: null, declared: [], consistency: 'key' } },
+    }
     expect(await failure(feed().status(none))).toMatchObject({ code: 'bad-usage' })
     expect(await failure(feed({ ...FROM, host: '/run/postgresql' }).preview(own))).toMatchObject({ code: 'bad-usage' })
     expect(await failure(feed(null).register(own))).toMatchObject({ code: 'bad-usage' })

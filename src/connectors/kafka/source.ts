@@ -1,5 +1,6 @@
 // Topics of Kafka as a source: they can be followed, and nothing else.
 
+import type { RelatedEnds } from '../../contract/connector.ts'
 import type { Source } from '../../contract/source.ts'
 import { LoadError } from '../../core/errors.ts'
 import type { KafkaConfig } from './config.ts'
@@ -9,7 +10,7 @@ export class KafkaSource implements Source {
   readonly formats = [] as const
   readonly log: KafkaLog
 
-  constructor(config: KafkaConfig, what: string, related: (name: string) => Promise<Source>) {
+  constructor(config: KafkaConfig, what: string, related: RelatedEnds) {
     this.log = new KafkaLog(config, what, related)
   }
 

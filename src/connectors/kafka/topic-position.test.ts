@@ -2,13 +2,25 @@ import { expect, test } from 'vitest'
 import { parseTopicPlaces, printTopicPlaces } from './topic-position.ts'
 
 const PLACES = new Map([
-  ['cdc.public.b', { id: 'two', partitions: [{ next: 9_007_199_254_740_993n, seen: { commit: 2n ** 63n, place: 7n, count: 3 } }] }],
+  [
+    'cdc.public.b',
+    {
+      id: 'two',
+      partitions: [
+        {
+          next: 9_007_199_254_740_993n,
+          seen: { commit: 2n ** 63n, place: 7n, count: 3, order: null, snapshot: 5n, mark: 'begun' as const },
+        },
+      ],
+    },
+  ],
   [
     'cdc.public.a',
     {
       id: 'one',
       partitions: [
         { next: 0n, seen: null },
+        { next: 1n, seen: { commit: -1n, place: 7n, count: 1, order: 4, snapshot: null, mark: null } },
         { next: 5n, seen: null },
       ],
     },

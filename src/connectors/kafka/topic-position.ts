@@ -23,13 +23,7 @@ type Written = Readonly<Record<string, readonly [id: string, partitions: readonl
 export function printTopicPlaces(places: TopicPlaces): Position {
   const written: Record<string, unknown> = {}
   for (const [topic, { id, partitions }] of [...places].sort(([a], [b]) => (a < b ? -1 : 1)))
-    written[topic] = [
-      id,
-      partitions.map(({ next, seen }) => [
-        String(next),
-        ...(seen === null ? [] : [seen.commit, seen.place, BigInt(seen.count)].map(String)),
-      ]),
-    ]
+    written[topic] = [id, partitions.map(({ next, seen }) => [String(next), ...printSeen(seen)])]
   return { kind: 'log', at: JSON.stringify(written) }
 }
 
@@ -44,18 +38,38 @@ export function parseTopicPlaces(position: Position, pipeline: string): TopicPla
         topic,
         {
           id,
-          partitions: partitions.map(([next, commit, place, count]) => ({
-            next: BigInt(next),
-            seen:
-              commit === undefined || place === undefined
-                ? null
-                : { commit: BigInt(commit), place: BigInt(place), count: Number(count ?? 1) },
-          })),
+          partitions: partitions.map(([next, ...seen]) => ({ next: BigInt(next), seen: parseSeen(seen) })),
         },
       ]),
     )
   } catch (error) {
     throw broken(pipeline, error)
+  }
+}
+
+/** Is everything that the other has been delivered, as far as its topics are known? */
+export function coversPlaces(places: TopicPlaces, wanted: TopicPlaces): boolean {
+  for (const [name, { partitions }] of wanted)
+    for (const [number, { next }] of partitions.entries()) {
+      const place = places.get(name)?.partitions[number]
+      if (place !== undefined && place.next < next) return false
+    }
+  return true
+}
+
+export function printSeen(seen: Seen | null): readonly string[] {
+  return seen === null ? [] : [seen.commit, seen.place, seen.count, seen.order ?? '', seen.snapshot ?? '', seen.mark ?? ''].map(String)
+}
+
+export function parseSeen([commit, place, count = '1', order = '', snapshot = '', mark = '']: readonly string[]): Seen | null {
+  if (commit === undefined || place === undefined) return null
+  return {
+    commit: BigInt(commit),
+    place: BigInt(place),
+    count: Number(count),
+    order: order === '' ? null : Number(order),
+    snapshot: snapshot === '' ? null : BigInt(snapshot),
+    mark: mark === 'begun' || mark === 'ended' ? mark : null,
   }
 }
 

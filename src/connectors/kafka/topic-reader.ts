@@ -64,7 +64,7 @@ export type FetchingClient = Pick<KafkaClient, 'what' | 'driver' | 'fetch' | 'fi
 
 export class TopicReader {
   readonly #client: FetchingClient
-  readonly #following: readonly Following[]
+  readonly #following: Following[] = []
   readonly #options: typeof DEFAULTS
   readonly #asked = new Map<number, Promise<Answer>>()
   #lookAt = 0
@@ -74,20 +74,28 @@ export class TopicReader {
 
   constructor(client: FetchingClient, assigned: readonly AssignedPartition[], options: ReaderOptions = {}) {
     this.#client = client
-    this.#following = assigned.map((one) => ({ ...one, next: one.from, leader: -1, awaySince: null, askAt: 0, pauseMs: FIRST_PAUSE_MS }))
     this.#options = { ...DEFAULTS, ...options }
+    this.assign(assigned)
+  }
+
+  /** More partitions, beside those that are read already. */
+  assign(assigned: readonly AssignedPartition[]): void {
+    for (const one of assigned)
+      this.#following.push({ ...one, next: one.from, leader: -1, awaySince: null, askAt: 0, pauseMs: FIRST_PAUSE_MS })
+    this.#lookAt = 0
   }
 
   /**
    * What has come within the time, by partition; nothing where nothing has, or where all is read. Throws `log-lost`, `log-unavailable`,
-   * `log-corrupted`, and `unreachable` or `connection-lost` after the patience is over.
+   * `log-corrupted`, and `unreachable` or `connection-lost` after the patience is over. Brokers are not asked for partitions that are
+   * not wanted now; what was asked before may come.
    */
-  async next(waitMs: number): Promise<readonly PartitionRecords[]> {
+  async next(waitMs: number, wants: (topic: string, partition: number) => boolean = () => true): Promise<readonly PartitionRecords[]> {
     const until = performance.now() + waitMs
     for (;;) {
       if (this.#ended !== null) throw this.#ended
       try {
-        const found = await this.#step(Math.max(0, until - performance.now()))
+        const found = await this.#step(Math.max(0, until - performance.now()), wants)
         if (found.length > 0 || this.#following.every(isRead) || performance.now() >= until) return found
       } catch (thrown) {
         this.#ended ??= kafkaError(thrown, this.#client.what)
@@ -100,13 +108,13 @@ export class TopicReader {
     this.#ended ??= new LoadError('stopped', 'The topics are no longer read.')
   }
 
-  async #step(waitMs: number): Promise<readonly PartitionRecords[]> {
+  async #step(waitMs: number, wants: (topic: string, partition: number) => boolean): Promise<readonly PartitionRecords[]> {
     this.#throwFailed()
     const unread = this.#following.filter((one) => !isRead(one))
     if (performance.now() >= this.#lookAt) await this.#look().catch((thrown) => this.#putOff(unread, thrown))
     const now = performance.now()
     const leaders = Map.groupBy(
-      unread.filter(({ askAt }) => askAt <= now),
+      unread.filter(({ askAt, topic, partition }) => askAt <= now && wants(topic.name, partition)),
       ({ leader }) => leader,
     )
     for (const [node, members] of leaders) if (!this.#asked.has(node)) this.#asked.set(node, this.#ask(node, members))
@@ -283,6 +291,6 @@ function madeAgain(what: string, name: string): LoadError {
 function repartitioned(what: string, then: KafkaTopic, now: KafkaTopic): LoadError {
   return new LoadError('log-lost', `${what}: topic "${now.name}" has ${now.partitions} partitions now, and had ${then.partitions}.`, {
     where: what,
-    hint: 'Changes of one row may stand in two partitions now, in no order. Load again with `--full-refresh`.',
+    hint: 'Changes of one row may stand in two partitions now, in no order: to load the topic again would not put them right. Let the connector read its tables anew into other topics (another `topic_prefix`), or make the topic anew.',
   })
 }

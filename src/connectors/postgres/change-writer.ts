@@ -1,11 +1,11 @@
 // Changes into Postgres: one transaction for whole transactions of the source, for all their tables, and for the position after them.
 
-import type { ChangeLoad, ChangeTarget, ChangeWriter } from '../../contract/log.ts'
+import type { ChangeLoad, ChangeTarget, ChangeWriter, Reread } from '../../contract/log.ts'
 import type { ChangesChunk } from '../../core/changes-chunk.ts'
 import { LoadError } from '../../core/errors.ts'
 import type { FoldedTable } from '../../core/fold-changes.ts'
 import { addCounts, NO_ROWS, type RowCounts } from '../../core/load.ts'
-import { isBadRow, type QuarantinedChange, type Replayed } from '../../core/quarantine.ts'
+import { isBadRow, type QuarantinedChange, type Replayed, type UnreadableMessage } from '../../core/quarantine.ts'
 import type { State } from '../../core/state.ts'
 import { loggedChanges } from '../../sql/logged-changes.ts'
 import { Quarantine, type Refused } from '../../sql/quarantine.ts'
@@ -212,12 +212,21 @@ class PostgresChangeWriter implements ChangeWriter {
     return counts
   }
 
-  async replay(ids: readonly string[] | null): Promise<Replayed> {
+  async keepMessage(chunk: ChangesChunk, message: UnreadableMessage): Promise<void> {
+    try {
+      await this.#begin()
+      await this.#quarantine?.keepMessage(chunk, message)
+    } catch (error) {
+      throw this.#mapped(error)
+    }
+  }
+
+  async replay(ids: readonly string[] | null, reread: Reread | null): Promise<Replayed> {
     const quarantine = this.#quarantine
     if (quarantine === null) return { replayed: 0, left: 0 }
     try {
       await this.#begin()
-      const replayed = await quarantine.replay(ids, ({ chunk, folded }, keep) =>
+      const replayed = await quarantine.replay(ids, reread, ({ chunk, folded }, keep) =>
         this.#load.write === 'append' ? this.#appendOrSift(chunk, keep) : this.#applyOrSift(chunk, folded, keep),
       )
       await this.#end()

@@ -25,6 +25,7 @@ export async function readStatus(session: Session, pipeline: CdcPipeline, state:
     lagBytes: behind.bytes ?? slot?.lagBytes ?? null,
     lagSeconds: behind.seconds,
     lagMessages: null,
+    partitions: [],
     state: slot?.walStatus ?? 'missing',
     invalidation: slot?.invalidation ?? null,
     active: slot?.active ?? false,
