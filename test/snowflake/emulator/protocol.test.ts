@@ -1,0 +1,216 @@
+// What the unmodified driver is told: logins, values of every type, counts, large results, files.
+
+import { createPrivateKey, generateKeyPairSync } from 'node:crypto'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { gzipSync } from 'node:zlib'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type SnowflakeEmulator, startSnowflake } from '../../../src/testing/snowflake/emulator.ts'
+import { connectTo, type SdkClient } from './sdk-client.ts'
+
+let emulator: SnowflakeEmulator
+let client: SdkClient
+
+beforeAll(async () => {
+  emulator = await startSnowflake({ inlineRows: 100, chunkRows: 500 })
+  client = await connectTo(emulator)
+})
+
+afterAll(async () => {
+  await client[Symbol.asyncDispose]()
+  await emulator.stop()
+})
+
+describe('login', () => {
+  test('by password, key, OAuth and programmatic token', async () => {
+    const ways = [
+      {},
+      { authenticator: 'SNOWFLAKE_JWT', privateKey: emulator.privateKey },
+      { authenticator: 'OAUTH', token: emulator.oauthToken },
+      { authenticator: 'PROGRAMMATIC_ACCESS_TOKEN', token: emulator.programmaticToken },
+    ]
+    for (const way of ways) {
+      await using session = await connectTo(emulator, way)
+      expect(await session.rows('SELECT CURRENT_USER(), CURRENT_DATABASE()')).toEqual([['LOADER', 'RAW']])
+    }
+  })
+
+  test('is refused with the wrong password, key or token', async () => {
+    await expect(connectTo(emulator, { password: 'wrong' })).rejects.toMatchObject({ code: '390100' })
+    const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 })
+    const foreign = createPrivateKey(privateKey.export({ type: 'pkcs8', format: 'pem' })).export({ type: 'pkcs8', format: 'pem' }) as string
+    await expect(connectTo(emulator, { authenticator: 'SNOWFLAKE_JWT', privateKey: foreign })).rejects.toMatchObject({ code: '390144' })
+    await expect(connectTo(emulator, { authenticator: 'OAUTH', token: 'other' })).rejects.toMatchObject({ code: '390303' })
+  })
+})
+
+test('every type comes with its name, its digits and its text', async () => {
+  await client.rows(`CREATE OR REPLACE TABLE every_type (
+    i NUMBER(38,0), d DECIMAL(12,4), f FLOAT, b BOOLEAN, t VARCHAR(20), day DATE, at TIME, n TIMESTAMP_NTZ, l TIMESTAMP_LTZ,
+    z TIMESTAMP_TZ, x BINARY, v VARIANT, fine TIMESTAMP_NTZ(9))`)
+  await client.rows(`INSERT INTO every_type SELECT 12345678901234567890123456789012345678, 1234.5678, 0.1, true, 'it''s', '9999-12-31', '23:59:59.123456789',
+    '9999-12-31 23:59:59.999999', '2024-02-29 12:00:00 +02:00', '2024-02-29 12:00:00.5 -0930', '00FF', PARSE_JSON('{"a":[1,null]}'), '2024-01-01 00:00:00.123456789'`)
+  const statement = await client.statement('SELECT * FROM every_type')
+  expect(
+    statement.getColumns()!.map((column) => `${column.getName()} ${column.getType()} ${column.getPrecision()} ${column.getScale()}`),
+  ).toEqual([
+    'I fixed 38 0',
+    'D fixed 12 4',
+    'F real null null',
+    'B boolean null null',
+    'T text null null',
+    'DAY date null null',
+    'AT time 0 9',
+    'N timestamp_ntz 0 9',
+    'L timestamp_ltz 0 9',
+    'Z timestamp_tz 0 9',
+    'X binary null null',
+    'V variant null null',
+    'FINE timestamp_ntz 0 9',
+  ])
+  await using pinned = await connectTo(emulator)
+  await pinned.rows(`ALTER SESSION SET TIMESTAMP_NTZ_OUTPUT_FORMAT = 'YYYY-MM-DD HH24:MI:SS.FF9', TIMESTAMP_LTZ_OUTPUT_FORMAT = 'YYYY-MM-DD HH24:MI:SS.FF9 TZH:TZM',
+    TIMESTAMP_TZ_OUTPUT_FORMAT = 'YYYY-MM-DD HH24:MI:SS.FF9 TZH:TZM', TIME_OUTPUT_FORMAT = 'HH24:MI:SS.FF9'`)
+  expect(await pinned.rows('SELECT * FROM every_type')).toEqual([
+    [
+      '12345678901234567890123456789012345678',
+      '1234.5678',
+      '0.1',
+      'TRUE',
+      "it's",
+      '9999-12-31',
+      '23:59:59.123456789',
+      '9999-12-31 23:59:59.999999000',
+      '2024-02-29 10:00:00.000000000 +00:00',
+      '2024-02-29 12:00:00.500000000 -09:30',
+      '00FF',
+      '{"a":[1,null]}',
+      '2024-01-01 00:00:00.123456789',
+    ],
+  ])
+  expect(
+    await pinned.rows('SELECT n::VARCHAR, l::VARCHAR, z::VARCHAR, fine::VARCHAR, TO_VARCHAR(n, \'YYYY"T"MM\') FROM every_type'),
+  ).toEqual([
+    [
+      '9999-12-31 23:59:59.999999000',
+      '2024-02-29 10:00:00.000000000 +00:00',
+      '2024-02-29 12:00:00.500000000 -09:30',
+      '2024-01-01 00:00:00.123456789',
+      '9999T12',
+    ],
+  ])
+})
+
+test('names are folded unless quoted, and columns without one are named by their text', async () => {
+  await client.rows('CREATE OR REPLACE TABLE folded (id INT, "id" INT, "Straße" INT)')
+  await client.rows('INSERT INTO FOLDED (ID, "id") VALUES (1, 2)')
+  const statement = await client.statement('select id, "id", "Straße", count(*) over (), id + 1 from folded')
+  expect(statement.getColumns()!.map((column) => column.getName())).toEqual(['ID', 'id', 'Straße', 'COUNT(*) OVER ()', 'ID + 1'])
+  expect(await client.rows('select folded.id, raw.public.folded."id" from folded where "id" = 2')).toEqual([['1', '2']])
+  await expect(client.rows('select "Id" from folded')).rejects.toMatchObject({ code: '000904' })
+  await expect(client.rows('select id from "folded"')).rejects.toMatchObject({ code: '002003' })
+})
+
+test('binds, counts of rows and several statements at once', async () => {
+  await client.rows('CREATE OR REPLACE TABLE counted (id INT, v VARCHAR, n NUMBER(10,2))')
+  const inserted = await client.statement('INSERT INTO counted VALUES (?, ?, ?), (?, ?, ?)', {
+    binds: [1, "o'k\\n", 1.5, 2, null as never, 2],
+  })
+  expect(inserted.getNumUpdatedRows()).toBe(2)
+  await client.statement('INSERT INTO counted (id, v) VALUES (?, ?)', {
+    binds: [
+      [3, 'c'],
+      [4, 'd'],
+    ] as never,
+  })
+  expect(await client.rows('SELECT id, v, n FROM counted WHERE id <= :1 ORDER BY id', [3])).toEqual([
+    ['1', "o'k\\n", '1.50'],
+    ['2', null, '2.00'],
+    ['3', 'c', null],
+  ])
+  expect((await client.statement('UPDATE counted SET v = v || ? WHERE id > 2', { binds: ['!'] })).getNumUpdatedRows()).toBe(2)
+  expect((await client.statement('DELETE FROM counted WHERE id = 1')).getNumUpdatedRows()).toBe(1)
+  await client.statement('BEGIN; INSERT INTO counted VALUES (?, ?, 0); COMMIT', {
+    parameters: { MULTI_STATEMENT_COUNT: 3 },
+    binds: [9, 'nine'],
+  } as never)
+  expect(await client.rows("SELECT count(*) FROM counted WHERE v = 'nine'")).toEqual([['1']])
+  await expect(client.rows('SELECT 1; SELECT 2')).rejects.toMatchObject({ code: '000008' })
+})
+
+test('a large result comes in chunks, in order', async () => {
+  await client.rows('CREATE OR REPLACE TABLE many AS SELECT SEQ4() AS id FROM TABLE(GENERATOR(ROWCOUNT => 3210))')
+  const rows = await client.rows('SELECT id FROM many ORDER BY id DESC')
+  expect(rows.length).toBe(3210)
+  expect(rows.map(([id]) => Number(id))).toEqual(Array.from({ length: 3210 }, (_, index) => 3209 - index))
+})
+
+test('files are put, listed, copied once and removed; NULL and the empty text stay apart', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'put-'))
+  try {
+    writeFileSync(join(folder, 'a.csv.gz'), gzipSync('1,"a, ""b""\nc"\n2,\n3,""\n'))
+    await client.rows('CREATE OR REPLACE TRANSIENT TABLE staged (id INT NOT NULL, v VARCHAR(10))')
+    await client.rows(`PUT file://${folder}/a.csv.gz @~/tidemark/run1/ AUTO_COMPRESS=FALSE SOURCE_COMPRESSION=GZIP OVERWRITE=TRUE`)
+    expect((await client.rows('LIST @~/tidemark/run1')).map(([name]) => name)).toEqual(['tidemark/run1/a.csv.gz'])
+    const copy = `COPY INTO staged FROM @~/tidemark/run1/ FILE_FORMAT = (TYPE = CSV FIELD_OPTIONALLY_ENCLOSED_BY = '"' ESCAPE_UNENCLOSED_FIELD = NONE NULL_IF = ()) ON_ERROR = ABORT_STATEMENT`
+    expect((await client.rows(copy)).map((row) => row.slice(0, 4))).toEqual([['tidemark/run1/a.csv.gz', 'LOADED', '3', '3']])
+    expect(await client.rows(copy)).toEqual([['Copy executed with 0 files processed.']])
+    expect(await client.rows('SELECT * FROM staged ORDER BY id')).toEqual([
+      ['1', 'a, "b"\nc'],
+      ['2', null],
+      ['3', ''],
+    ])
+    expect(await client.rows('REMOVE @~/tidemark/run1/')).toEqual([['tidemark/run1/a.csv.gz', 'removed']])
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+})
+
+test('MERGE by the first clause that holds, with counts of each', async () => {
+  await client.rows('CREATE OR REPLACE TABLE goal (id INT, v VARCHAR)')
+  await client.rows("INSERT INTO goal VALUES (1, 'a'), (2, 'b'), (3, 'c')")
+  const named =
+    "(SELECT 2 AS id, 'B' AS v, false AS gone UNION ALL SELECT 3, 'C', true UNION ALL SELECT 4, 'D', false UNION ALL SELECT 5, 'E', true)"
+  const merge = `MERGE INTO goal AS g USING ${named} s ON g.id = s.id WHEN MATCHED AND s.gone THEN DELETE WHEN MATCHED THEN UPDATE SET g.v = s.v
+    WHEN NOT MATCHED AND NOT s.gone THEN INSERT (id, v) VALUES (s.id, s.v)`
+  expect(await client.rows(merge)).toEqual([['1', '1', '1']])
+  expect(await client.rows('SELECT * FROM goal ORDER BY id')).toEqual([
+    ['1', 'a'],
+    ['2', 'B'],
+    ['4', 'D'],
+  ])
+})
+
+test('the catalog tells of tables and columns', async () => {
+  await client.rows("CREATE OR REPLACE TABLE told (id NUMBER(10,0) NOT NULL PRIMARY KEY, v VARCHAR(5) DEFAULT 'x', at TIMESTAMP_LTZ(3))")
+  expect(
+    await client.rows(
+      "SELECT COLUMN_NAME, DATA_TYPE, IS_NULLABLE, NUMERIC_PRECISION, CHARACTER_MAXIMUM_LENGTH, DATETIME_PRECISION FROM INFORMATION_SCHEMA.COLUMNS WHERE TABLE_SCHEMA = 'PUBLIC' AND TABLE_NAME = 'TOLD' ORDER BY ORDINAL_POSITION",
+    ),
+  ).toEqual([
+    ['ID', 'NUMBER', 'NO', '10', null, null],
+    ['V', 'TEXT', 'YES', null, '5', null],
+    ['AT', 'TIMESTAMP_LTZ', 'YES', null, null, '3'],
+  ])
+  expect((await client.rows('DESCRIBE TABLE told')).map((row) => row.slice(0, 4))).toEqual([
+    ['ID', 'NUMBER(10,0)', 'COLUMN', 'N'],
+    ['V', 'VARCHAR(5)', 'COLUMN', 'Y'],
+    ['AT', 'TIMESTAMP_LTZ(3)', 'COLUMN', 'Y'],
+  ])
+  expect((await client.rows('SHOW PRIMARY KEYS IN TABLE told')).map((row) => row[4])).toEqual(['ID'])
+  expect((await client.rows("SHOW TABLES LIKE 'tol%'")).map((row) => row[1])).toEqual(['TOLD'])
+})
+
+test('unknown statements, functions, types and parameters are refused by name', async () => {
+  for (const [sql, name] of [
+    ['CREATE VIEW v AS SELECT 1', 'CREATE VIEW'],
+    ['CALL p()', 'the statement CALL'],
+    ['SELECT SOUNDEX(1)', 'the function SOUNDEX'],
+    ['CREATE TABLE x (v VECTOR(FLOAT, 3))', 'the type VECTOR'],
+    ['ALTER SESSION SET WHATEVER = 1', 'the parameter WHATEVER'],
+    ['SELECT * FROM TABLE(FLATTEN(1))', 'TABLE(FLATTEN'],
+  ]) {
+    await expect(client.rows(sql!)).rejects.toMatchObject({ code: '000002', message: expect.stringContaining(name!) })
+  }
+})
