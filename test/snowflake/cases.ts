@@ -482,7 +482,7 @@ const MERGES: readonly SnowflakeCase[] = [
 const LOST_STREAMS: readonly SnowflakeCase[] = [
   {
     name: 'CREATE OR REPLACE of the table leaves its stream unreadable, not empty',
-    evidence: 'published live result',
+    evidence: 'documentation',
     steps: [
       ...TRACKED,
       TARGET,
@@ -597,7 +597,7 @@ const NAMES_AND_VALUES: readonly SnowflakeCase[] = [
   },
   {
     name: 'PARSE_JSON is refused in VALUES',
-    evidence: 'published live result',
+    evidence: 'knowledge',
     steps: [
       a('CREATE TABLE j (v VARIANT)'),
       fails('a', "INSERT INTO j VALUES (PARSE_JSON('1'))", /Invalid expression/),

@@ -38,8 +38,10 @@ export interface SnowflakeEmulator extends AsyncDisposable {
   readonly faults: Faults
   /** Every statement that clients have sent, in order. */
   readonly statements: readonly SeenStatement[]
-  /** Runs statements straight, each in a transaction of its own, and returns the rows of the last as texts of the wire. */
+  /** Runs statements straight, in one session for all calls, and returns the rows of the last as texts of the wire. */
   query(sql: string): Promise<Row[]>
+  /** Another session for the same. */
+  session(): { query(sql: string): Promise<Row[]> }
   stop(): Promise<void>
 }
 
@@ -66,7 +68,10 @@ export async function startSnowflake(options: SnowflakeOptions = {}): Promise<Sn
   const sizes = { inlineRows: 1000, chunkRows: 10_000, inProgressAfterMs: 45_000, ...options }
   const server = new WireServer(machine, sessions, runs, credentials, PLACE, sizes)
   const accessUrl = await server.listen()
-  const { session } = sessions.start({ ...PLACE, user: 'TEST', role: 'SYSADMIN' })
+  const open = () => {
+    const { session } = sessions.start({ ...PLACE, user: 'TEST', role: 'SYSADMIN' })
+    return { query: (sql: string) => straight(machine, session, sql) }
+  }
   const { account, user, password, oauthToken, programmaticToken } = credentials
   const stop = async () => {
     await server.close()
@@ -79,7 +84,8 @@ export async function startSnowflake(options: SnowflakeOptions = {}): Promise<Sn
     ...PLACE,
     ...{ accessUrl, account, user, password, privateKey, oauthToken, programmaticToken, clock, faults },
     statements: runs.seen,
-    query: (sql) => straight(machine, session, sql),
+    query: open().query,
+    session: open,
     stop,
     [Symbol.asyncDispose]: stop,
   }
