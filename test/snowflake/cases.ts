@@ -333,6 +333,20 @@ const LOCKS: readonly SnowflakeCase[] = [
     ],
   },
   {
+    name: 'a transaction that began before another consumed finds nothing again, and does not move the stream back',
+    evidence: 'knowledge',
+    steps: [
+      ...TRACKED,
+      TARGET,
+      b('BEGIN'),
+      a("INSERT INTO t VALUES (4, 'd')"),
+      a(CONSUME, ['1']),
+      b(CONSUME, ['0']),
+      b('COMMIT'),
+      a(S, []),
+    ],
+  },
+  {
     name: 'after a rollback the waiting consumer gets the rows',
     evidence: 'documentation',
     steps: [
