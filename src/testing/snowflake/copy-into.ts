@@ -49,6 +49,7 @@ export function copyInto(statement: Statement): Promise<StatementResult> {
   if (alias !== null) throw unknown('an alias of a stage')
   return change(statement, {
     table,
+    privileges: ['INSERT'],
     locks: false,
     look: () => undefined,
     apply: async (into) => {

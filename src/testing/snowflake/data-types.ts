@@ -124,7 +124,7 @@ const STORED: Record<Exclude<TypeName, 'NUMBER'>, (type: DataType) => string> = 
 export function cast(expression: string, type: DataType, textFormats: string): string {
   switch (type.name) {
     case 'NUMBER':
-      return `CAST((${expression}) AS DECIMAL(${type.precision},${type.scale}))`
+      return number(expression, type)
     case 'FLOAT':
       return `CAST((${expression}) AS DOUBLE)`
     case 'BOOLEAN':
@@ -148,6 +148,13 @@ export function cast(expression: string, type: DataType, textFormats: string): s
     default:
       return `to_json((${expression}))`
   }
+}
+
+/** DuckDB reads texts of more than 18 digits slowly: most are shorter, whatever the column allows. */
+function number(expression: string, { precision, scale }: DataType): string {
+  const whole = `CAST((${expression}) AS DECIMAL(${precision},${scale}))`
+  if (precision! <= 18 || scale! > 12) return whole
+  return `coalesce(TRY_CAST((${expression}) AS DECIMAL(18,${scale}))::DECIMAL(${precision},${scale}), ${whole})`
 }
 
 function shortened(expression: string, type: DataType): string {

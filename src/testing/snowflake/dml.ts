@@ -16,6 +16,8 @@ import type { Transaction } from './transactions.ts'
 /** A statement that changes a table. */
 export interface Change {
   readonly table: Table
+  /** What it needs on the table. */
+  readonly privileges: readonly string[]
   /** Rows that are there are changed: the table is locked. */
   readonly locks: boolean
   /** Names all that is read, for the sake of the streams among it. */
@@ -24,7 +26,7 @@ export interface Change {
 }
 
 /** Runs within the open transaction, or in one of its own. */
-export async function inTransaction<T>({ machine, session }: Statement, work: (transaction: Transaction) => Promise<T>): Promise<T> {
+async function inTransaction<T>({ machine, session }: Statement, work: (transaction: Transaction) => Promise<T>): Promise<T> {
   const { transactions } = machine
   const wanted = session.parameter('AUTOCOMMIT').toLowerCase() !== 'false'
   const transaction = session.transaction ?? transactions.begin(session, wanted)
@@ -41,7 +43,7 @@ export async function inTransaction<T>({ machine, session }: Statement, work: (t
 export async function change(statement: Statement, make: Change): Promise<StatementResult> {
   const { machine, session, signal } = statement
   machine.faults.checkWarehouse()
-  machine.faults.checkGrant(make.table.path, 'INSERT')
+  for (const privilege of make.privileges) machine.faults.checkGrant(make.table.path, privilege)
   return inTransaction(statement, async (transaction) => {
     const lock = (resource: string) =>
       machine.transactions.locks.acquire(resource, transaction.id, session.timeoutMs('LOCK_TIMEOUT'), signal)
@@ -89,6 +91,7 @@ export function insert(statement: Statement): Promise<StatementResult> {
     isToken(rest[0], 'VALUES') ? valuesQuery(rest, columns, reader, bindRows(statement)) : reader.rewriter.query(rest)
   return change(statement, {
     table,
+    privileges: overwrite ? ['INSERT', 'DELETE'] : ['INSERT'],
     locks: overwrite,
     look: query,
     apply: async (into) => {
@@ -166,6 +169,7 @@ export function update(statement: Statement): Promise<StatementResult> {
   })
   return change(statement, {
     table: target.table,
+    privileges: ['UPDATE'],
     locks: true,
     look: parts,
     apply: async (into) => {
@@ -204,6 +208,7 @@ export function remove(statement: Statement): Promise<StatementResult> {
   })
   return change(statement, {
     table: target.table,
+    privileges: ['DELETE'],
     locks: true,
     look: parts,
     apply: async (into) => {
@@ -225,6 +230,7 @@ export async function truncate(statement: Statement): Promise<StatementResult> {
   cursor.expectEnd()
   await change(statement, {
     table,
+    privileges: ['TRUNCATE'],
     locks: true,
     look: () => undefined,
     apply: async (into) => counts([['number of rows deleted', await endAll(into)]], TYPE_IDS.delete),

@@ -1,7 +1,8 @@
 // Faults on request: what goes wrong between a client and Snowflake, at a statement that a test names, and counted when it did.
 
 import { type ObjectName, printPath } from './catalog.ts'
-import { SnowflakeError } from './snowflake-error.ts'
+import { printed } from './identifiers.ts'
+import { doesNotExist, SnowflakeError } from './snowflake-error.ts'
 
 interface Which {
   /** Only statements whose text this matches; default every one. */
@@ -29,12 +30,13 @@ export type SnowflakeFault = Which &
     | { readonly kind: 'network-policy' }
     /** The warehouse is suspended, and the role may not resume it. Lasts until it is cleared. */
     | { readonly kind: 'suspended-warehouse' }
-    /** The role lacks a privilege on an object, such as `RAW.PUBLIC.ORDERS`. Lasts until it is cleared. */
+    /** The role lacks a privilege on a table, such as `RAW.PUBLIC.ORDERS`, or on a schema. Lasts until it is cleared. */
     | { readonly kind: 'missing-grant'; readonly object: string; readonly privilege: string; readonly hidden?: boolean }
     | { readonly kind: 'error'; readonly code: string; readonly sqlState: string; readonly message: string }
   )
 
 type Kind = SnowflakeFault['kind']
+type MissingGrant = Extract<SnowflakeFault, { kind: 'missing-grant' }>
 
 export class Faults {
   #active: { readonly fault: SnowflakeFault; left: number }[] = []
@@ -65,14 +67,31 @@ export class Faults {
     throw new SnowflakeError('000606', '57P03', text)
   }
 
+  /** Whether a test has taken a privilege away. */
+  lacks(object: string, privilege: string): boolean {
+    return this.#missing(object, privilege) !== undefined
+  }
+
   checkGrant(path: ObjectName, privilege: string): void {
-    for (const { fault } of this.#active) {
-      if (fault.kind !== 'missing-grant' || fault.object !== printPath(path) || fault.privilege !== privilege) continue
-      this.#count('missing-grant')
-      if (fault.hidden)
-        throw new SnowflakeError('002003', '02000', `SQL compilation error:\nObject '${printPath(path)}' does not exist or not authorized.`)
-      throw new SnowflakeError('003001', '42501', `SQL access control error:\nInsufficient privileges to operate on table '${path.name}'`)
-    }
+    const fault = this.#missing(printPath(path), privilege)
+    if (!fault) return
+    this.#count('missing-grant')
+    if (fault.hidden) throw doesNotExist('Object', printPath(path))
+    throw new SnowflakeError('003001', '42501', `SQL access control error:\nInsufficient privileges to operate on table '${path.name}'`)
+  }
+
+  /** A privilege on a schema, such as CREATE TABLE. */
+  checkSchemaGrant({ database, schema }: ObjectName, privilege: string): void {
+    const fault = this.#missing(`${printed(database)}.${printed(schema)}`, privilege)
+    if (!fault) return
+    this.#count('missing-grant')
+    throw new SnowflakeError('003001', '42501', `SQL access control error:\nInsufficient privileges to operate on schema '${schema}'`)
+  }
+
+  #missing(object: string, privilege: string): MissingGrant | undefined {
+    return this.#active
+      .map(({ fault }) => fault)
+      .find((fault): fault is MissingGrant => fault.kind === 'missing-grant' && fault.object === object && fault.privilege === privilege)
   }
 
   #count(kind: Kind): void {

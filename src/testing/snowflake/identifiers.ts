@@ -10,7 +10,7 @@ export function quote(name: string): string {
   return `"${encode(name).replaceAll('"', '""')}"`
 }
 
-export function encode(name: string): string {
+function encode(name: string): string {
   return name.replace(/[a-z]/g, (letter) => MARK + letter)
 }
 

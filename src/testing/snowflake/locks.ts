@@ -67,10 +67,7 @@ export class Locks {
         reject(error)
       }
       const onAbort = () => leave(signal.reason)
-      const timer = setTimeout(
-        () => leave(new SnowflakeError('000625', '57014', `Statement was aborted: it waited longer than LOCK_TIMEOUT for ${resource}.`)),
-        Math.min(timeoutMs, 2 ** 31 - 1),
-      )
+      const timer = setTimeout(() => leave(timedOut(resource, lock.owner, timeoutMs)), Math.min(timeoutMs, 2 ** 31 - 1))
       const finish = () => {
         clearTimeout(timer)
         signal.removeEventListener('abort', onAbort)
@@ -86,4 +83,10 @@ export class Locks {
       signal.addEventListener('abort', onAbort)
     })
   }
+}
+
+function timedOut(resource: string, owner: number, timeoutMs: number): SnowflakeError {
+  const held = `Statement has locked table '${resource}' in transaction ${owner} and this lock has not yet been released.`
+  const text = `${held}\nYour statement was aborted because waiting for this lock is limited to ${Math.round(timeoutMs / 1000)} seconds.`
+  return new SnowflakeError('000625', '57014', text)
 }

@@ -35,6 +35,7 @@ export function merge(statement: Statement): Promise<StatementResult> {
   const plan = (reader: Reader) => new Plan(reader, source, on, clauses)
   return change(statement, {
     table: target.table,
+    privileges: ['SELECT', ...new Set(clauses.map(({ action }) => action.toUpperCase()))],
     locks: true,
     look: plan,
     apply: (into) => plan(into.reader).apply(into, target, refusesDuplicates),

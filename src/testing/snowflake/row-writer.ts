@@ -13,7 +13,7 @@ import type { Transaction } from './transactions.ts'
 const raise = (code: string, state: string, text: string) => `error(${literal(raisedInSql(code, state, text))})`
 
 /** An expression as a value of a column. */
-export function asColumn(expression: string, type: DuckDBType | null, column: Column, reader: Reader, fromFile = false): string {
+function asColumn(expression: string, type: DuckDBType | null, column: Column, reader: Reader, fromFile = false): string {
   const { type: wanted, nullable, name } = column
   const isJson = ['VARIANT', 'OBJECT', 'ARRAY', 'GEOGRAPHY', 'GEOMETRY'].includes(wanted.name)
   const isText = type !== null && String(type) === 'VARCHAR' && type.alias !== 'JSON'

@@ -19,6 +19,8 @@ const HAS_TIME = `'\\d:\\d\\d'`
 /** '2024-01-01 10:00 +0900' and '… Z' as DuckDB reads them. */
 const ZONED = `regexp_replace(regexp_replace(trim(x), '\\s*([+-]\\d\\d):?(\\d\\d)$', '\\1:\\2'), '\\s*Z$', '+00:00')`
 const UNZONED = `CASE WHEN regexp_matches(x, ${HAS_TIME}) THEN regexp_replace(trim(x), ${ZONE}, '') ELSE trim(x) END`
+/** The common form, which needs none of the slow patterns. */
+const PLAIN = `(x LIKE '____-__-__ __:__:__' OR (length(x) <= 26 AND x LIKE '____-__-__ __:__:__.%' AND regexp_full_match(x[21:], '\\d*')))`
 const INSTANT = `CASE WHEN regexp_matches(x, ${HAS_TIME}) THEN ${ZONED} ELSE trim(x) END::TIMESTAMPTZ`
 /** Minutes east of Greenwich. */
 const MINUTES = `CASE WHEN regexp_matches(x, '\\d:\\d\\d.*[+-]\\d\\d:?\\d\\d$') THEN
@@ -52,7 +54,7 @@ const CASTS: readonly string[] = [
     ', t, ntz, ltz, tz, d, ns',
   ),
   macro('sf_ntz', {
-    VARCHAR: kept(`(${UNZONED})::TIMESTAMP`),
+    VARCHAR: `CASE WHEN ${PLAIN} THEN x::TIMESTAMP ELSE ${kept(`(${UNZONED})::TIMESTAMP`)} END`,
     TIMESTAMP: 'x',
     TIMESTAMP_NS: 'x::TIMESTAMP',
     DATE: 'x::TIMESTAMP',

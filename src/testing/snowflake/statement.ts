@@ -110,8 +110,8 @@ export class Reader implements RewriteContext {
   #streamRows(stream: Stream, path: ObjectName): string {
     const { machine } = this.#statement
     machine.faults.checkGrant(path, 'SELECT')
-    machine.faults.checkGrant(stream.table.path, 'SELECT')
-    checkReadable(stream, machine.clock)
+    // Without a grant on its table a stream says that the table is gone, as has been seen on accounts.
+    checkReadable(stream, machine.clock, machine.faults.lacks(printPath(stream.table.path), 'SELECT'))
     this.streams.add(stream)
     return streamRows(stream, this.#transaction?.startVersion ?? machine.store.version)
   }
@@ -189,7 +189,7 @@ function bindNumber(tokens: readonly Token[], token: Token): number {
 }
 
 /** A stream by the text that a function or AT(STREAM => …) names it by. */
-export function findStream(machine: Machine, session: Session, name: string): Stream {
+function findStream(machine: Machine, session: Session, name: string): Stream {
   const parts = name.split('.').map((part) => (part.startsWith('"') ? part.slice(1, -1).replaceAll('""', '"') : part.toUpperCase()))
   const path = session.path(parts)
   const stream = machine.catalog.findStream(path)

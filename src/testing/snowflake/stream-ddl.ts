@@ -31,7 +31,8 @@ export async function createStream(statement: Statement, cursor: TokenCursor, re
   await commitBefore(statement)
   const old = machine.catalog.findStream(path)
   if (old && unlessThere) return status(`${path.name} already exists, statement succeeded.`, TYPE_IDS.ddl)
-  machine.faults.checkGrant(table.path, 'OWNERSHIP')
+  machine.faults.checkSchemaGrant(path, 'CREATE STREAM')
+  if (table.trackedSince === null) machine.faults.checkGrant(table.path, 'OWNERSHIP')
   return machine.store.exclusive(async () => {
     const offset = at ? versionOf(statement, at, table) : machine.store.version
     table.trackedSince ??= machine.store.version

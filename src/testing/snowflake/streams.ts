@@ -67,12 +67,12 @@ function isUntracked({ table, offset }: Stream): boolean {
   return table.trackedSince === null || table.trackedSince > offset
 }
 
-export function checkReadable(stream: Stream, clock: EmulatorClock): void {
+export function checkReadable(stream: Stream, clock: EmulatorClock, tableIsHidden = false): void {
   const { table } = stream
   const fail = (code: string, state: string, text: string) => {
     throw new SnowflakeError(code, state, `SQL compilation error:\n${text}`)
   }
-  if (table.dropped)
+  if (table.dropped || tableIsHidden)
     fail('091901', '01000', `Base table '${printPath(table.path)}' dropped, cannot read from stream '${printPath(stream.path)}'`)
   if (isUntracked(stream)) {
     const what = 'Change tracking is not enabled or has been missing for the time range requested on table'

@@ -43,7 +43,7 @@ export async function createTable(
   await commitBefore(statement)
   const old = machine.catalog.findTable(path, session.id)
   if (old && unlessThere) return done(`${path.name} already exists, statement succeeded.`)
-  machine.faults.checkGrant({ ...path, name: 'CREATE TABLE' }, 'CREATE TABLE')
+  machine.faults.checkSchemaGrant(path, 'CREATE TABLE')
   if (cursor.accept('LIKE')) {
     const model = targetOf(statement, cursor.qualifiedName())
     const columns = model.columns.map((column) => ({ ...column }))
@@ -134,6 +134,7 @@ async function createAs(
   await machine.store.exclusive(() => makeStorage(statement, table))
   await change(statement, {
     table,
+    privileges: [],
     locks: false,
     look: (reader) => reader.rewriter.query(query),
     apply: async (into) => {

@@ -26,7 +26,7 @@ const ELEMENTS: readonly (readonly [string, string])[] = [
 ]
 
 /** `YYYY-MM-DD"T"HH24:MI:SS.FF3` as a format of DuckDB. */
-export function duckFormat(format: string): string {
+function duckFormat(format: string): string {
   let result = ''
   let at = 0
   while (at < format.length) {

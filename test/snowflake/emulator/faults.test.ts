@@ -121,8 +121,18 @@ test('a network policy, a suspended warehouse and a missing grant', async () => 
   emulator.faults.add({ kind: 'missing-grant', object: 'RAW.PUBLIC.T', privilege: 'SELECT' })
   await expect(client.rows('SELECT * FROM t')).rejects.toMatchObject({ code: '003001' })
   emulator.faults.clear()
-  emulator.faults.add({ kind: 'missing-grant', object: 'RAW.PUBLIC.T', privilege: 'INSERT', hidden: true })
+  emulator.faults.add({ kind: 'missing-grant', object: 'RAW.PUBLIC.T', privilege: 'DELETE', hidden: true })
   await expect(client.rows('DELETE FROM t')).rejects.toMatchObject({ code: '002003' })
+})
+
+test('a stream whose table may not be read says that the table is gone', async () => {
+  await emulator.query("CREATE STREAM s ON TABLE t; INSERT INTO t VALUES (2, 'b')")
+  emulator.faults.add({ kind: 'missing-grant', object: 'RAW.PUBLIC.T', privilege: 'SELECT' })
+  await expect(client.rows('SELECT * FROM s')).rejects.toMatchObject({ code: '091901' })
+  emulator.faults.clear()
+  expect(await client.rows('SELECT id FROM s')).toEqual([['2']])
+  emulator.faults.add({ kind: 'missing-grant', object: 'RAW.PUBLIC', privilege: 'CREATE TABLE' })
+  await expect(client.rows('CREATE TABLE other (id INT)')).rejects.toThrow(/Insufficient privileges to operate on schema 'PUBLIC'/)
 })
 
 test('a stream grows stale by the clock; asking an empty one whether it has data keeps it young', async () => {

@@ -214,3 +214,88 @@ test('unknown statements, functions, types and parameters are refused by name', 
     await expect(client.rows(sql!)).rejects.toMatchObject({ code: '000002', message: expect.stringContaining(name!) })
   }
 })
+
+test('time travel and CHANGES between two moments', async () => {
+  await client.rows('CREATE OR REPLACE TABLE travelled (id INT, v VARCHAR) CHANGE_TRACKING = TRUE')
+  const now = async () => (await client.rows("SELECT TO_VARCHAR(CURRENT_TIMESTAMP(), 'YYYY-MM-DD HH24:MI:SS.FF6')"))[0]![0]
+  await client.rows("INSERT INTO travelled VALUES (1, 'a')")
+  const first = await now()
+  await client.rows("UPDATE travelled SET v = 'b'")
+  const second = await now()
+  await client.rows('DELETE FROM travelled')
+  expect(await client.rows(`SELECT v FROM travelled AT(TIMESTAMP => '${first}'::TIMESTAMP_LTZ)`)).toEqual([['a']])
+  expect(await client.rows(`SELECT v FROM travelled AT(TIMESTAMP => TO_TIMESTAMP_LTZ('${second}')) ORDER BY v`)).toEqual([['b']])
+  const changes = (end: string) =>
+    client.rows(
+      `SELECT v, METADATA$ACTION FROM travelled CHANGES(INFORMATION => DEFAULT) AT(TIMESTAMP => '${first}'::TIMESTAMP_LTZ) ${end} ORDER BY 1`,
+    )
+  expect(await changes(`END(TIMESTAMP => '${second}'::TIMESTAMP_LTZ)`)).toEqual([
+    ['a', 'DELETE'],
+    ['b', 'INSERT'],
+  ])
+  expect(await changes('')).toEqual([['a', 'DELETE']])
+  await expect(client.rows("SELECT * FROM travelled AT(TIMESTAMP => '2020-01-01'::TIMESTAMP_LTZ)")).rejects.toMatchObject({
+    code: '000707',
+  })
+})
+
+test('what SHOW and DESCRIBE tell of streams, parameters and transactions', async () => {
+  await client.rows('CREATE OR REPLACE TABLE watched (id INT)')
+  await client.rows('CREATE OR REPLACE STREAM watching ON TABLE watched APPEND_ONLY = TRUE')
+  const statement = await client.statement("SHOW STREAMS LIKE 'WATCHING'")
+  expect(
+    statement
+      .getColumns()!
+      .map((column) => column.getName())
+      .slice(6),
+  ).toEqual(['table_name', 'source_type', 'base_tables', 'type', 'stale', 'mode', 'stale_after', 'invalid_reason', 'owner_role_type'])
+  const [row] = await client.rows('DESCRIBE STREAM watching')
+  expect(row!.slice(6, 12)).toEqual(['RAW.PUBLIC.WATCHED', 'Table', 'RAW.PUBLIC.WATCHED', 'DELTA', 'false', 'APPEND_ONLY'])
+  expect((await client.rows("SHOW PARAMETERS LIKE '%EXTENSION%' IN TABLE watched")).map((one) => one.slice(0, 2))).toEqual([
+    ['MAX_DATA_EXTENSION_TIME_IN_DAYS', '14'],
+  ])
+  await client.rows('BEGIN')
+  await client.rows('DELETE FROM watched')
+  expect((await client.rows('SHOW LOCKS')).map((one) => [one[0], one[4]])).toEqual([['RAW.PUBLIC.WATCHED', 'HOLDING']])
+  expect((await client.rows('SHOW TRANSACTIONS')).length).toBe(1)
+  await client.rows('ROLLBACK')
+})
+
+test('columns are added, widened, renamed and dropped; what would lose values is refused', async () => {
+  await client.rows('CREATE OR REPLACE TABLE altered (id INT, v VARCHAR(5), n NUMBER(4,2))')
+  await client.rows("INSERT INTO altered VALUES (1, 'abc', 1.5)")
+  await client.rows("ALTER TABLE altered ADD COLUMN w VARCHAR DEFAULT 'new', x INT")
+  await client.rows('ALTER TABLE altered ALTER COLUMN v SET DATA TYPE VARCHAR(10)')
+  await client.rows('ALTER TABLE altered ALTER n TYPE NUMBER(9,2), COLUMN id SET NOT NULL')
+  await client.rows('ALTER TABLE altered RENAME COLUMN v TO "v"')
+  await client.rows('ALTER TABLE altered DROP COLUMN x')
+  expect(await client.rows('SELECT * FROM altered')).toEqual([['1', 'abc', '1.50', 'new']])
+  await expect(client.rows('ALTER TABLE altered ALTER n TYPE NUMBER(9,3)')).rejects.toMatchObject({ code: '002108' })
+  await expect(client.rows('ALTER TABLE altered ADD COLUMN id INT')).rejects.toMatchObject({ code: '001430' })
+  await expect(client.rows('SELECT x FROM altered')).rejects.toMatchObject({ code: '000904' })
+})
+
+test('columns of a file are chosen and converted on the way in; what does not fit stops all of it', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'put-'))
+  try {
+    writeFileSync(join(folder, 'good.csv'), '1;2024-01-01\n2;\n')
+    writeFileSync(join(folder, 'worse.csv'), '3;2024-01-02\nx;2024-01-03\n')
+    await client.rows('CREATE OR REPLACE TABLE chosen (day DATE, id INT, source VARCHAR)')
+    await client.rows(`PUT 'file://${folder}/*.csv' @%chosen`)
+    const format = "FILE_FORMAT = (TYPE = CSV FIELD_DELIMITER = ';' ESCAPE_UNENCLOSED_FIELD = NONE NULL_IF = ())"
+    const copy = (files: string) =>
+      `COPY INTO chosen (id, day, source) FROM (SELECT $1, $2::DATE, 'file' FROM @%chosen) FILES = (${files}) ${format}`
+    await expect(client.rows(copy("'good.csv.gz', 'worse.csv.gz'"))).rejects.toThrow(/not recognized/)
+    expect(await client.rows('SELECT count(*) FROM chosen')).toEqual([['0']])
+    await client.rows(copy("'good.csv.gz'"))
+    expect(await client.rows('SELECT id, day, source FROM chosen ORDER BY id')).toEqual([
+      ['1', '2024-01-01', 'file'],
+      ['2', null, 'file'],
+    ])
+    await expect(client.rows('COPY INTO chosen FROM @%chosen FILE_FORMAT = (TYPE = JSON)')).rejects.toThrow(/files of type JSON/)
+    await client.rows(`GET @%chosen/good file://${folder}/back`.replace('/back', ''))
+    expect((await client.rows('LIST @%chosen')).map(([name]) => name)).toEqual(['good.csv.gz', 'worse.csv.gz'])
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+})
