@@ -5,7 +5,8 @@ import { readFileSync } from 'node:fs'
 import { setTimeout as pause } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type SnowflakeEmulator, startSnowflake } from '../../src/testing/snowflake/emulator.ts'
-import { CASES, type SnowflakeCase, type Step } from './cases.ts'
+import type { SnowflakeCase, Step } from './cases/snowflake-case.ts'
+import { CASES } from './cases.ts'
 import { connectTo, connectWith, type SdkClient, type Values } from './emulator/sdk-client.ts'
 
 interface Place {

@@ -1,0 +1,110 @@
+// Who waits for whom, and what is seen after waiting.
+
+import { a, b, begins, CONSUME, ends, fails, S, type SnowflakeCase, TABLE, TARGET, TRACKED } from './snowflake-case.ts'
+
+export const LOCKS: readonly SnowflakeCase[] = [
+  {
+    name: 'who consumes a stream that another transaction has consumed waits, and then finds nothing twice',
+    evidence: 'documentation',
+    steps: [
+      ...TRACKED,
+      TARGET,
+      a("INSERT INTO t VALUES (4, 'd')"),
+      a('BEGIN'),
+      a(CONSUME, ['1']),
+      begins('b', CONSUME),
+      a('COMMIT'),
+      ends('b', ['0']),
+      a('SELECT id FROM target', ['4']),
+    ],
+  },
+  {
+    name: 'a transaction that began before another consumed finds nothing again, and does not move the stream back',
+    evidence: 'knowledge',
+    steps: [
+      ...TRACKED,
+      TARGET,
+      b('BEGIN'),
+      a("INSERT INTO t VALUES (4, 'd')"),
+      a(CONSUME, ['1']),
+      b(CONSUME, ['0']),
+      b('COMMIT'),
+      a(S, []),
+    ],
+  },
+  {
+    name: 'after a rollback the waiting consumer gets the rows',
+    evidence: 'documentation',
+    steps: [
+      ...TRACKED,
+      TARGET,
+      a("INSERT INTO t VALUES (4, 'd')"),
+      a('BEGIN'),
+      a(CONSUME),
+      begins('b', CONSUME),
+      a('ROLLBACK'),
+      ends('b', ['1']),
+      a(S, []),
+    ],
+  },
+  {
+    name: 'UPDATE waits for an UPDATE of the same table, and then sees what was committed: compare and set holds',
+    evidence: 'documentation',
+    steps: [
+      a('CREATE TABLE state (name VARCHAR, epoch INT)'),
+      a("INSERT INTO state VALUES ('p', 1)"),
+      a('BEGIN'),
+      a("UPDATE state SET epoch = epoch + 1 WHERE name = 'p' AND epoch = 1", ['1|0']),
+      b('BEGIN'),
+      begins('b', "UPDATE state SET epoch = epoch + 1 WHERE name = 'p' AND epoch = 1"),
+      a('COMMIT'),
+      ends('b', ['0|0']),
+      b('ROLLBACK'),
+      a('SELECT epoch FROM state', ['2']),
+    ],
+  },
+  {
+    name: 'MERGE and DELETE wait for each other',
+    evidence: 'documentation',
+    steps: [
+      ...TABLE,
+      a('BEGIN'),
+      a('DELETE FROM t WHERE id = 1', ['1']),
+      begins(
+        'b',
+        "MERGE INTO t USING (SELECT 1 AS id) n ON t.id = n.id WHEN MATCHED THEN UPDATE SET v = 'x' WHEN NOT MATCHED THEN INSERT (id, v) VALUES (n.id, 'new')",
+      ),
+      a('COMMIT'),
+      ends('b', ['1|0']),
+      a('SELECT v FROM t WHERE id = 1', ['new']),
+    ],
+  },
+  {
+    name: 'INSERT waits for nobody',
+    evidence: 'documentation',
+    steps: [
+      ...TABLE,
+      a('BEGIN'),
+      a('DELETE FROM t WHERE id = 1'),
+      b("INSERT INTO t VALUES (4, 'd')", ['1']),
+      a('COMMIT'),
+      a('SELECT id FROM t', ['2', '3', '4']),
+    ],
+  },
+  {
+    name: 'who waits longer than LOCK_TIMEOUT is refused, and its transaction stays open',
+    evidence: 'published live result',
+    steps: [
+      ...TABLE,
+      a('BEGIN'),
+      a('DELETE FROM t WHERE id = 1'),
+      b('ALTER SESSION SET LOCK_TIMEOUT = 1'),
+      b('BEGIN'),
+      b("INSERT INTO t VALUES (4, 'd')"),
+      fails('b', 'DELETE FROM t WHERE id = 2', /waiting for this lock is limited to/),
+      b('COMMIT'),
+      a('ROLLBACK'),
+      a('SELECT id FROM t', ['1', '2', '3', '4']),
+    ],
+  },
+]
