@@ -11,7 +11,7 @@ export interface Column {
   type: DataType
   nullable: boolean
   /** As it stood in the statement. */
-  readonly default: string | null
+  default: string | null
 }
 
 export interface ObjectName {
@@ -144,8 +144,11 @@ export class Catalog {
     this.#streams.delete(key(stream.path))
   }
 
-  endSession(session: number): void {
-    for (const table of this.tables()) if (table.session === session) this.dropTable(table)
+  /** Drops the session's temporary tables, and returns them. */
+  endSession(session: number): Table[] {
+    const own = this.tables().filter((table) => table.session === session)
+    for (const table of own) this.dropTable(table)
+    return own
   }
 }
 

@@ -1,7 +1,8 @@
 // COPY INTO a table from files of a stage. A field that is empty without quotes is NULL, one that is empty within quotes is not; a file that was
 // loaded before is left out.
 
-import type { Column } from './catalog.ts'
+import type { Column, Table } from './catalog.ts'
+import { cast } from './data-types.ts'
 import { change, columnNamed, targetOf } from './dml.ts'
 import { literal, quote } from './identifiers.ts'
 import { fixedResult, type Row, type StatementResult, TYPE_IDS } from './results.ts'
@@ -9,6 +10,7 @@ import { type Insertion, insertRows } from './row-writer.ts'
 import { SnowflakeError, unknown } from './snowflake-error.ts'
 import type { StagedFile } from './stage-files.ts'
 import { cursorOf, type Statement } from './statement.ts'
+import { onlyFormat } from './time-formats.ts'
 import { splitAtCommas, TokenCursor } from './token-cursor.ts'
 import type { Token } from './tokenizer.ts'
 
@@ -47,7 +49,8 @@ export function copyInto(statement: Statement): Promise<StatementResult> {
   const alias = inner && !inner.done ? inner.name() : null
   const { format, options } = readCopyOptions(cursor)
   if (alias !== null) throw unknown('an alias of a stage')
-  return change(statement, {
+  let current: StagedFile | null = null
+  const loading = change(statement, {
     table,
     privileges: ['INSERT'],
     locks: false,
@@ -55,13 +58,49 @@ export function copyInto(statement: Statement): Promise<StatementResult> {
     apply: async (into) => {
       const files = chosen(statement, location, options).filter((file) => options.force || !table.loaded.has(keyOf(file)))
       const rows: Row[] = []
-      for (const file of files) rows.push(await loadFile(into, columns, file, format, select))
+      for (const file of files) {
+        current = file
+        rows.push(await loadFile(into, columns, file, format, select))
+      }
       into.transaction.loaded.push(...files.map((file) => ({ table, file: keyOf(file) })))
       if (rows.length === 0) return fixedResult(['status'], [['Copy executed with 0 files processed.']], TYPE_IDS.copy)
       return fixedResult(COPY_COLUMNS, rows, TYPE_IDS.copy)
     },
   })
+  return loading.catch(async (error: unknown) => {
+    if (!(error instanceof SnowflakeError) || !current || select || format.type !== 'CSV') throw error
+    throw await withPlace(statement, error, table, columns, current, format)
+  })
 }
+
+/** Adds to an error in a value of a file where it stands. */
+async function withPlace(
+  { machine: { store } }: Statement,
+  error: SnowflakeError,
+  table: Table,
+  columns: readonly Column[],
+  file: StagedFile,
+  format: CsvFormat,
+): Promise<SnowflakeError> {
+  const fields = readCsv(file, format, columns.length, false)
+  return store.exclusive(async () => {
+    for (const [index, { name, type }] of columns.entries()) {
+      const field = quote(`$${index + 1}`)
+      const value = type.name === 'VARCHAR' ? `left(${field}, ${type.length! + 1})` : cast(field, type, PLAIN_FORMATS, true)
+      const isBad = type.name === 'VARCHAR' ? `length(${value}) > ${type.length}` : `${value} IS NULL`
+      const [row] = await store.rows<bigint>(
+        `SELECT n FROM (SELECT row_number() OVER () AS n, * FROM ${fields}) WHERE ${field} IS NOT NULL AND ${isBad} ORDER BY n LIMIT 1`,
+      )
+      if (!row) continue
+      const line = format.skipHeader + Number(row[0])
+      const place = `File '${file.name}', line ${line}, character 1\n  Row ${row[0]}, column "${table.path.name}"["${name}":${index + 1}]`
+      return new SnowflakeError(error.code, error.sqlState, `${error.message}\n  ${place}`)
+    }
+    return error
+  })
+}
+
+const PLAIN_FORMATS = onlyFormat('YYYY-MM-DD')
 
 const COPY_COLUMNS = [
   'file',
@@ -224,7 +263,7 @@ function readFormat(cursor: TokenCursor): CsvFormat {
     USE_LOGICAL_TYPE: () => void cursor.boolean(),
     BINARY_AS_TEXT: () => void cursor.boolean(),
     TIMESTAMP_FORMAT: () => refuseUnless(text().toUpperCase() === 'AUTO', 'a TIMESTAMP_FORMAT but AUTO'),
-    DATE_FORMAT: () => refuseUnless(text().toUpperCase() === 'AUTO', 'a DATE_FORMAT but AUTO'),
+    DATE_FORMAT: () => refuseUnless(/^(AUTO|YYYY-MM-DD)$/i.test(text()), 'a DATE_FORMAT but AUTO'),
     TIME_FORMAT: () => refuseUnless(text().toUpperCase() === 'AUTO', 'a TIME_FORMAT but AUTO'),
   }
   while (!cursor.done) {

@@ -120,39 +120,42 @@ const STORED: Record<Exclude<TypeName, 'NUMBER'>, (type: DataType) => string> = 
   GEOMETRY: json,
 }
 
-/** An expression of one of DuckDB's types as a value of a Snowflake type. */
-export function cast(expression: string, type: DataType, textFormats: string): string {
+/** An expression of one of DuckDB's types as a value of a Snowflake type; `attempt`: as TRY_CAST, NULL where it is none. */
+export function cast(expression: string, type: DataType, textFormats: string, attempt = false): string {
+  const plain = attempt ? 'TRY_CAST' : 'CAST'
   switch (type.name) {
     case 'NUMBER':
-      return number(expression, type)
+      return number(expression, type, plain)
     case 'FLOAT':
-      return `CAST((${expression}) AS DOUBLE)`
+      return `${plain}((${expression}) AS DOUBLE)`
     case 'BOOLEAN':
-      return `CAST((${expression}) AS BOOLEAN)`
+      return `${plain}((${expression}) AS BOOLEAN)`
     case 'VARCHAR': {
       const text = `sf_text((${expression}), (${expression})::VARCHAR, ${textFormats})`
       return type.length! < LONGEST_TEXT ? `left(${text}, ${type.length})` : text
     }
-    case 'TIMESTAMP_NTZ': {
-      if (duckType(type) === 'TIMESTAMP_NS') return `sf_ntz_ns((${expression}))`
-      return shortened(`sf_ntz((${expression}))`, type)
-    }
+    case 'TIMESTAMP_NTZ':
+      return shortened(macro(duckType(type) === 'TIMESTAMP_NS' ? 'ntz_ns' : 'ntz', expression, attempt), type)
     case 'TIMESTAMP_LTZ':
-      return shortened(`sf_ltz((${expression}))`, type)
+      return shortened(macro('ltz', expression, attempt), type)
     case 'TIMESTAMP_TZ':
-      return `sf_tz((${expression}))`
+      return macro('tz', expression, attempt)
     case 'BINARY':
     case 'DATE':
     case 'TIME':
-      return `sf_${type.name.toLowerCase()}((${expression}))`
+      return macro(type.name.toLowerCase(), expression, attempt)
     default:
       return `to_json((${expression}))`
   }
 }
 
+function macro(name: string, expression: string, attempt: boolean): string {
+  return `sf_${attempt ? 'try_' : ''}${name}((${expression}), (${expression})::VARCHAR)`
+}
+
 /** DuckDB reads texts of more than 18 digits slowly: most are shorter, whatever the column allows. */
-function number(expression: string, { precision, scale }: DataType): string {
-  const whole = `CAST((${expression}) AS DECIMAL(${precision},${scale}))`
+function number(expression: string, { precision, scale }: DataType, plain: string): string {
+  const whole = `${plain}((${expression}) AS DECIMAL(${precision},${scale}))`
   if (precision! <= 18 || scale! > 12) return whole
   return `coalesce(TRY_CAST((${expression}) AS DECIMAL(18,${scale}))::DECIMAL(${precision},${scale}), ${whole})`
 }
@@ -188,13 +191,16 @@ export const FIXED_COLUMN = wire('fixed', 38, 0)
 export const BOOLEAN_COLUMN = wire('boolean')
 export const LTZ_COLUMN = wire('timestamp_ltz', 0, 9)
 
+/** DuckDB prints a number that is all fraction without a zero before its point. */
+const withZero = (expression: string) => `regexp_replace(${expression}::VARCHAR, '^(-?)\\.', '\\10.')`
+
 /** How a result's column of one of DuckDB's types is told, and how its values are written, as text. */
 export function wireType(type: DuckDBType): { readonly column: WireType; readonly cell: (expression: string) => string } {
   const text = (expression: string) => `${expression}::VARCHAR`
   switch (type.typeId) {
     case DuckDBTypeId.DECIMAL: {
       const { width, scale } = type as DuckDBDecimalType
-      return { column: wire('fixed', width, scale), cell: text }
+      return { column: wire('fixed', width, scale), cell: width === scale ? withZero : text }
     }
     case DuckDBTypeId.BIGINT:
       return { column: wire('fixed', 18, 0), cell: text }

@@ -42,7 +42,7 @@ async function inTransaction<T>({ machine, session }: Statement, work: (transact
 
 export async function change(statement: Statement, make: Change): Promise<StatementResult> {
   const { machine, session, signal } = statement
-  machine.faults.checkWarehouse()
+  machine.faults.checkWarehouse(session.warehouse)
   for (const privilege of make.privileges) machine.faults.checkGrant(make.table.path, privilege)
   return inTransaction(statement, async (transaction) => {
     const lock = (resource: string) =>
@@ -52,11 +52,11 @@ export async function change(statement: Statement, make: Change): Promise<Statem
     if (make.locks) await lock(printPath(make.table.path))
     for (const stream of look.streams) await lock(printPath(stream.path))
     const result = await machine.store.exclusive(() => {
-      signal.throwIfAborted()
+      if (make.table.dropped) throw doesNotExist('Object', printPath(make.table.path))
       const reader = new Reader(statement, transaction)
       const into = { store: machine.store, transaction, table: make.table, reader }
       return machine.store.atomic(() => make.apply(into))
-    })
+    }, signal)
     for (const stream of look.streams) transaction.consumed.add(stream)
     return result
   })

@@ -102,6 +102,7 @@ function makeMachine(store: Store, clock: EmulatorClock, sessions: Sessions): { 
     transactions,
     stage: new StageFiles(),
     faults: new Faults(),
+    warehouse: PLACE.warehouse,
     versionsBefore: new Map(),
     endSession: async (id) => {
       const session = sessions.byId(id)
@@ -109,7 +110,7 @@ function makeMachine(store: Store, clock: EmulatorClock, sessions: Sessions): { 
       sessions.end(session)
       runs.cancelAll(session)
       if (session.transaction) await transactions.rollback(session.transaction)
-      catalog.endSession(id)
+      for (const table of catalog.endSession(id)) await store.exclusive(() => store.run(`DROP TABLE v.t${table.id}`))
       return true
     },
   }

@@ -22,6 +22,8 @@ export type SnowflakeFault = Which &
     | { readonly kind: 'expired-token' }
     /** The session is gone, and with it its open transaction. */
     | { readonly kind: 'lost-session' }
+    /** The server rolls the session's open transaction back before the statement, which then runs in one of its own. */
+    | { readonly kind: 'aborted-transaction' }
     /** A chunk of a large result ends in the middle; `whole-rows`: between two rows, so that it can be read. */
     | { readonly kind: 'truncated-chunk'; readonly whole?: boolean }
     /** The statement stops as if STATEMENT_TIMEOUT_IN_SECONDS were over. */
@@ -60,9 +62,10 @@ export class Faults {
     return found.fault as Extract<SnowflakeFault, { kind: K }>
   }
 
-  checkWarehouse(): void {
-    if (!this.#active.some(({ fault }) => fault.kind === 'suspended-warehouse')) return
-    this.#count('suspended-warehouse')
+  checkWarehouse(warehouse: string | null): void {
+    const suspended = this.#active.some(({ fault }) => fault.kind === 'suspended-warehouse')
+    if (!suspended && warehouse !== null) return
+    if (suspended) this.#count('suspended-warehouse')
     const text = "No active warehouse selected in the current session.  Select an active warehouse with the 'use warehouse' command."
     throw new SnowflakeError('000606', '57P03', text)
   }

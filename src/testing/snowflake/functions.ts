@@ -21,7 +21,6 @@ export const RENAMED: Readonly<Record<string, string>> = {
   EXP: 'exp',
   FIRST_VALUE: 'first_value',
   FLOOR: 'floor',
-  HEX_DECODE_BINARY: 'unhex',
   HEX_ENCODE: 'hex',
   IFNULL: 'coalesce',
   ILIKE: 'ilike',
@@ -67,7 +66,7 @@ export const RENAMED: Readonly<Record<string, string>> = {
 /** What a function needs of its statement. */
 export interface CallContext {
   /** A cast, as a CAST would do it. */
-  cast(expression: string, type: string): string
+  cast(expression: string, type: string, attempt: boolean): string
   /** What the session knows: time, user, role. */
   session(name: string): string | null
   streamHasData(name: string): boolean
@@ -80,6 +79,8 @@ export interface Call {
   /** The same as they stand in the statement. */
   readonly tokens: readonly (readonly Token[])[]
   readonly context: CallContext
+  /** NULL instead of an error, as in TRY_TO_DATE. */
+  readonly attempt: boolean
 }
 
 const PARTS = ['microsecond', 'millisecond', 'second', 'minute', 'hour', 'day', 'week', 'month', 'quarter', 'year']
@@ -99,18 +100,18 @@ function constant(call: Call, at: number): string {
 /** A conversion with the name of its type, and none of a format. */
 const conversion = (type: string) => (call: Call) => {
   if (call.args.length !== 1) throw unknown(`${call.name} with a format`)
-  return call.context.cast(call.args[0]!, type)
+  return call.context.cast(call.args[0]!, type, call.attempt)
 }
 
 function toNumber(call: Call): string {
   const [value, ...digits] = call.args
   if (digits.some((one) => !/^\d+$/.test(one))) throw unknown(`${call.name} with a format`)
-  return call.context.cast(value!, digits.length > 0 ? `NUMBER(${digits.join(',')})` : 'NUMBER')
+  return call.context.cast(value!, digits.length > 0 ? `NUMBER(${digits.join(',')})` : 'NUMBER', call.attempt)
 }
 
 function toText(call: Call): string {
   const [value] = call.args
-  if (call.args.length === 1) return call.context.cast(value!, 'VARCHAR')
+  if (call.args.length === 1) return call.context.cast(value!, 'VARCHAR', false)
   const format = constant(call, 1)
   if (/^(HEX|UTF-?8)$/i.test(format)) return /HEX/i.test(format) ? `hex(${value})` : `decode(${value})`
   return `sf_text((${value}), (${value})::VARCHAR, ${onlyFormat(format)})`
@@ -140,13 +141,14 @@ const TEMPLATES: Readonly<Record<string, (call: Call) => string>> = {
   DATE_TRUNC: (call) => `date_trunc('${part(call)}', ${call.args[1]})`,
   EQUAL_NULL: ({ args }) => `((${args[0]}) IS NOT DISTINCT FROM (${args[1]}))`,
   GREATEST: nullWhenAny('greatest'),
+  HEX_DECODE_BINARY: conversion('BINARY'),
   HASH: (call) => `(${hashed(call)} - 9223372036854775808)`,
   HASH_AGG: (call) => `((coalesce(sum(${hashed(call)}), 0) % 18446744073709551616) - 9223372036854775808)::DECIMAL(19,0)`,
   IFF: ({ args }) => `CASE WHEN ${args[0]} THEN ${args[1]} ELSE ${args[2]} END`,
   LEAST: nullWhenAny('least'),
   NVL2: ({ args }) => `CASE WHEN (${args[0]}) IS NOT NULL THEN ${args[1]} ELSE ${args[2]} END`,
   OBJECT_CONSTRUCT: ({ args }) => `json_object(${args.join(', ')})`,
-  PARSE_JSON: ({ args }) => `(${args[0]})::JSON`,
+  PARSE_JSON: ({ args }) => `json((${args[0]})::JSON)`,
   SEQ4: () => '(row_number() OVER () - 1)',
   SEQ8: () => '(row_number() OVER () - 1)',
   SYSTEM$STREAM_HAS_DATA: (call) => String(call.context.streamHasData(constant(call, 0))),
@@ -154,7 +156,7 @@ const TEMPLATES: Readonly<Record<string, (call: Call) => string>> = {
   TO_BINARY: (call) => {
     const format = call.args.length > 1 ? constant(call, 1) : 'HEX'
     if (!/^(HEX|UTF-?8)$/i.test(format)) throw unknown(`the format ${format} of TO_BINARY`)
-    return /HEX/i.test(format) ? `unhex(${call.args[0]})` : `encode(${call.args[0]})`
+    return /HEX/i.test(format) ? call.context.cast(call.args[0]!, 'BINARY', call.attempt) : `encode(${call.args[0]})`
   },
   TO_BOOLEAN: conversion('BOOLEAN'),
   TO_CHAR: toText,
@@ -170,7 +172,7 @@ const TEMPLATES: Readonly<Record<string, (call: Call) => string>> = {
   TO_TIMESTAMP_TZ: conversion('TIMESTAMP_TZ'),
   TO_VARCHAR: toText,
   TO_VARIANT: conversion('VARIANT'),
-  TRY_PARSE_JSON: ({ args }) => `TRY((${args[0]})::JSON)`,
+  TRY_PARSE_JSON: ({ args }) => `json(TRY_CAST((${args[0]}) AS JSON))`,
   UUID_STRING: () => 'uuid()::VARCHAR',
   ZEROIFNULL: ({ args }) => `coalesce(${args[0]}, 0)`,
 }
@@ -181,7 +183,7 @@ export function translateCall(call: Call): string | null {
   if (template) return template(call)
   if (call.name.startsWith('TRY_TO_')) {
     const plain = TEMPLATES[call.name.slice(4)]
-    if (plain) return `TRY(${plain({ ...call, name: call.name.slice(4) })})`
+    if (plain) return plain({ ...call, name: call.name.slice(4), attempt: true })
   }
   const ofSession = call.context.session(call.name)
   if (ofSession !== null) return ofSession

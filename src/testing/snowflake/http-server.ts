@@ -6,7 +6,7 @@ import { gunzipSync } from 'node:zlib'
 import { type Credentials, checkLogin } from './login.ts'
 import type { Done, QueryRuns, Run } from './query-runs.ts'
 import type { Row, StatementResult } from './results.ts'
-import type { Session } from './session.ts'
+import type { Session, SessionStart } from './session.ts'
 import { type Sessions, VALIDITY } from './sessions.ts'
 import { SnowflakeError } from './snowflake-error.ts'
 import { type Binds, type Machine, VERSION } from './statement.ts'
@@ -110,14 +110,7 @@ export class WireServer {
   #login(url: URL, body: Record<string, unknown>): unknown {
     const data = (body['data'] ?? {}) as Record<string, unknown>
     checkLogin(data, this.#credentials, this.#machine.clock, this.#machine.faults)
-    const asked = (name: string) => url.searchParams.get(name)?.toUpperCase() || null
-    const { session, tokens } = this.#sessions.start({
-      user: this.#credentials.user.toUpperCase(),
-      role: asked('roleName') ?? 'SYSADMIN',
-      warehouse: asked('warehouse') ?? this.#place.warehouse,
-      database: asked('databaseName') ?? this.#place.database,
-      schema: asked('schemaName') ?? this.#place.schema,
-    })
+    const { session, tokens } = this.#sessions.start({ user: this.#credentials.user.toUpperCase(), ...this.#start(url.searchParams) })
     for (const [name, value] of Object.entries((data['SESSION_PARAMETERS'] ?? {}) as Record<string, unknown>)) {
       if (!name.startsWith('CLIENT_') && !name.startsWith('SNOWPARK')) session.set(name, String(value))
     }
@@ -131,6 +124,22 @@ export class WireServer {
       parameters: parametersOf(session),
       sessionInfo: { databaseName: session.database, schemaName: session.schema, warehouseName: session.warehouse, roleName: session.role },
     })
+  }
+
+  /** A warehouse, database or schema that is not there is none: the login succeeds, and statements fail that need one. */
+  #start(asked: URLSearchParams): Omit<SessionStart, 'id' | 'user'> {
+    const named = (name: string) => (asked.get(name) ?? '').replace(/^"(.*)"$|^.*$/, (all, quoted) => quoted ?? all.toUpperCase()) || null
+    const { catalog } = this.#machine
+    const { warehouse, database, schema } = this.#place
+    const wanted = { database: named('databaseName') ?? database, schema: named('schemaName') ?? schema }
+    const hasDatabase = catalog.hasDatabase(wanted.database)
+    const hasSchema = hasDatabase && catalog.schemasOf(wanted.database).has(wanted.schema)
+    return {
+      role: named('roleName') ?? 'SYSADMIN',
+      warehouse: (named('warehouse') ?? warehouse) === warehouse ? warehouse : null,
+      database: hasDatabase ? wanted.database : null,
+      schema: hasSchema ? wanted.schema : null,
+    }
   }
 
   #renew(_old: string, masterToken: string): unknown {

@@ -52,12 +52,11 @@ async function query(statement: Statement, describeOnly: boolean): Promise<State
   const aborted = abortOfCall(statement)
   if (aborted) return aborted()
   return machine.store.exclusive(async () => {
-    signal.throwIfAborted()
     const reader = new Reader(statement, session.transaction)
     const sql = reader.rewriter.query(tokens)
-    if (reader.usesWarehouse) machine.faults.checkWarehouse()
+    if (reader.usesWarehouse) machine.faults.checkWarehouse(session.warehouse)
     return describeOnly ? describeRows(machine.store, sql) : keepRows(machine.store, sql)
-  })
+  }, signal)
 }
 
 /** SELECT SYSTEM$ABORT_SESSION(n), which is an action. */
@@ -233,8 +232,13 @@ function use(statement: Statement): StatementResult {
   const cursor = cursorOf(statement)
   cursor.expect('USE')
   const { session, machine } = statement
-  if (cursor.accept('WAREHOUSE')) session.warehouse = cursor.name()
-  else if (cursor.accept('ROLE')) session.role = cursor.name()
+  if (cursor.accept('WAREHOUSE')) {
+    const name = cursor.name()
+    if (name !== machine.warehouse) {
+      throw new SnowflakeError('002043', '02000', 'SQL compilation error:\nObject does not exist, or operation cannot be performed.')
+    }
+    session.warehouse = name
+  } else if (cursor.accept('ROLE')) session.role = cursor.name()
   else if (cursor.accept('SECONDARY')) throw unknown('USE SECONDARY ROLES')
   else {
     const isSchema = cursor.accept('SCHEMA')

@@ -90,14 +90,14 @@ export class QueryRewriter {
   constructor(context: RewriteContext) {
     this.#context = context
     this.#call = {
-      cast: (expression, type) => this.cast(expression, parseType(new TokenCursor(tokenize(type)))),
+      cast: (expression, type, attempt) => this.cast(expression, parseType(new TokenCursor(tokenize(type))), attempt),
       session: (name) => context.session(name),
       streamHasData: (name) => context.streamHasData(name),
     }
   }
 
-  cast(expression: string, type: DataType): string {
-    return cast(expression, type, this.#context.textFormats())
+  cast(expression: string, type: DataType, attempt = false): string {
+    return cast(expression, type, this.#context.textFormats(), attempt)
   }
 
   query(tokens: readonly Token[]): string {
@@ -291,8 +291,7 @@ class Walk {
       const inside = new TokenCursor(inner)
       const value = expression(inside.until('AS'))
       inside.expect('AS')
-      const sql = this.#rewriter.cast(value, parseType(inside))
-      this.#out.push(name === 'CAST' ? sql : `TRY(${sql})`)
+      this.#out.push(this.#rewriter.cast(value, parseType(inside), name === 'TRY_CAST'))
       return
     }
     if (name === 'EXTRACT') {
@@ -304,7 +303,7 @@ class Walk {
     }
     const tokens = splitAtCommas(inner)
     const args = isToken(inner[0], 'DISTINCT') || isToken(inner[0], '*') ? [] : tokens.map(expression)
-    const call = { name, args: isToken(inner[0], '*') ? ['*'] : args, tokens, context: this.#rewriter.call }
+    const call = { name, args: isToken(inner[0], '*') ? ['*'] : args, tokens, context: this.#rewriter.call, attempt: false }
     this.#out.push(translateCall(call) ?? `${RENAMED[name]}(${isToken(inner[0], '*') ? '*' : expression(inner)})`)
   }
 

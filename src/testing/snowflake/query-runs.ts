@@ -83,7 +83,7 @@ export class QueryRuns {
   cancel(run: Run | undefined, reason = new SnowflakeError('000604', '57014', 'SQL execution canceled')): boolean {
     if (!run || run.finished) return false
     run.controller.abort(reason)
-    this.#machine.store.interrupt()
+    this.#machine.store.interrupt(run.controller.signal)
     return true
   }
 
@@ -105,6 +105,8 @@ export class QueryRuns {
       if (faults.take('statement-timeout', request.sql)) throw expired
       const error = faults.take('error', request.sql)
       if (error) throw new SnowflakeError(error.code, error.sqlState, error.message)
+      const aborted = session.transaction && faults.take('aborted-transaction', request.sql)
+      if (aborted && session.transaction) await this.#machine.transactions.rollback(session.transaction)
       const statements = statementsOf(request)
       const allTokens = statements.flat()
       const results: { queryId: string; result: StatementResult }[] = []

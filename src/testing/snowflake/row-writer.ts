@@ -2,7 +2,7 @@
 
 import type { DuckDBType } from '@duckdb/node-api'
 import type { Column, Table } from './catalog.ts'
-import { cast, LONGEST_TEXT, printType } from './data-types.ts'
+import { cast, duckType, LONGEST_TEXT, printType } from './data-types.ts'
 import { literal } from './identifiers.ts'
 import { raisedInSql, SnowflakeError } from './snowflake-error.ts'
 import type { Reader } from './statement.ts'
@@ -14,21 +14,28 @@ const raise = (code: string, state: string, text: string) => `error(${literal(ra
 
 /** An expression as a value of a column. */
 function asColumn(expression: string, type: DuckDBType | null, column: Column, reader: Reader, fromFile = false): string {
-  const { type: wanted, nullable, name } = column
-  const isJson = ['VARIANT', 'OBJECT', 'ARRAY', 'GEOGRAPHY', 'GEOMETRY'].includes(wanted.name)
-  const isText = type !== null && String(type) === 'VARCHAR' && type.alias !== 'JSON'
-  if (isJson && !fromFile && type !== null && type.alias !== 'JSON' && String(type) !== 'NULL' && String(type) !== '"NULL"') {
-    const text = `SQL compilation error:\nExpression type does not match column data type, expecting ${printType(wanted)} but got ${isText ? 'VARCHAR' : String(type)} for column ${name}`
-    throw new SnowflakeError('002023', '22000', text)
+  const value = converted(expression, type, column, reader, fromFile)
+  if (column.nullable) return value
+  const refusal = raise('100072', '22000', `NULL result in a non-nullable column ${column.name}`)
+  return `CASE WHEN (${value}) IS NULL THEN ${refusal} ELSE ${value} END`
+}
+
+function converted(expression: string, type: DuckDBType | null, { type: wanted, name }: Column, reader: Reader, fromFile: boolean): string {
+  const stored = duckType(wanted)
+  const given = type === null ? '' : type.alias === 'JSON' ? 'JSON' : String(type)
+  if (stored === 'JSON' && fromFile) return `json((${expression})::JSON)`
+  if (stored === 'JSON' && given !== 'JSON' && given !== '') {
+    const text = `SQL compilation error:\nExpression type does not match column data type, expecting ${printType(wanted)} for column ${name}`
+    return `CASE WHEN (${expression}) IS NOT NULL THEN ${raise('002023', '22000', text)} END::JSON`
   }
-  let value = isJson && fromFile ? `(${expression})::JSON` : cast(expression, wanted, reader.textFormats())
   if (wanted.name === 'VARCHAR' && wanted.length! < LONGEST_TEXT) {
-    const whole = cast(expression, { name: 'VARCHAR', length: LONGEST_TEXT }, reader.textFormats())
+    const whole = given === 'VARCHAR' ? expression : cast(expression, { name: 'VARCHAR', length: LONGEST_TEXT }, reader.textFormats())
     const refusal = raise('100078', '22000', `String for column ${name} is too long and would be truncated`)
-    value = `CASE WHEN length(${whole}) > ${wanted.length} THEN ${refusal} ELSE ${whole} END`
+    return `CASE WHEN length(${whole}) > ${wanted.length} THEN ${refusal} ELSE ${whole} END`
   }
-  if (nullable) return value
-  return `CASE WHEN (${value}) IS NULL THEN ${raise('100072', '22000', `NULL result in a non-nullable column ${name}`)} ELSE ${value} END`
+  const isShortened = wanted.name.startsWith('TIMESTAMP') && wanted.precision! < 6
+  if (!isShortened && given === stored.replace(/^TIMESTAMPTZ$/, 'TIMESTAMP WITH TIME ZONE')) return expression
+  return cast(expression, wanted, reader.textFormats())
 }
 
 /** What a column gets that an INSERT does not name. */

@@ -33,17 +33,35 @@ export function raisedInSql(code: string, sqlState: string, message: string): st
   return `\u001e${code}\u001e${sqlState}\u001e${message}\u001e`
 }
 
+/** What DuckDB says of a value that it cannot convert, and how Snowflake says it. */
+const CONVERSIONS: readonly (readonly [RegExp, string, string, string])[] = [
+  [/(?:invalid date field format|date field value out of range): "(.*?)"/, '100040', "Date '?' is not recognized", '22007'],
+  [/(?:invalid timestamp field format|timestamp field value out of range): "(.*?)"/, '100035', "Timestamp '?' is not recognized", '22007'],
+  [/time field value out of range: "(.*?)"/, '100108', "Time '?' is not recognized", '22007'],
+  [/Could not convert string ["'](.*?)["'] to BOOL/, '100037', "Boolean value '?' is not recognized", '22018'],
+  [/Could not convert string ["'](.*?)["'] to /, '100038', "Numeric value '?' is not recognized", '22018'],
+  [/Could not cast value (\S+) to /, '100132', "Numeric value '?' is out of range", '22003'],
+  [/Malformed JSON(.*)/, '100069', 'Error parsing JSON:?', '22P02'],
+]
+
 /** DuckDB's message as the nearest that Snowflake would say. */
 export function fromDuckDB(error: unknown, decode: (text: string) => string): SnowflakeError {
   if (error instanceof SnowflakeError) return error
   const text = error instanceof Error ? error.message : String(error)
-  const [, code, sqlState, raised] = text.split('\u001e')
+  // DuckDB may also quote the statement that it met an error of its own in, with all that it could have raised.
+  const isRaised = text.replace(/^[A-Z][\w ]+ Error: /, '').startsWith('\u001e')
+  const [, code, sqlState, raised] = isRaised ? text.split('\u001e') : []
   if (raised !== undefined) return new SnowflakeError(code!, sqlState!, decode(raised))
   const message = decode(text)
   if (/INTERRUPT/i.test(message)) return new SnowflakeError('000604', '57014', 'SQL execution canceled')
   const column = /Referenced column "([^"]*)" (?:not found|was not found)|does not have a column named "([^"]*)"/.exec(message)
   if (column) return new SnowflakeError('000904', '42000', `SQL compilation error:\ninvalid identifier '${column[1] ?? column[2]}'`)
   if (/Ambiguous reference/.test(message)) return new SnowflakeError('002001', '42601', `SQL compilation error:\n${firstLine(message)}`)
+  const conversion = CONVERSIONS.find(([pattern]) => pattern.test(message))
+  if (conversion) {
+    const [pattern, known, what, state] = conversion
+    return new SnowflakeError(known, state, what.replace('?', pattern.exec(message)?.[1] ?? ''))
+  }
   if (/Conversion Error|Invalid Input Error|Out of Range Error/.test(message)) {
     return new SnowflakeError('100038', '22018', `Value is not recognized: ${firstLine(message)}`)
   }

@@ -24,6 +24,8 @@ export interface Machine {
   readonly transactions: Transactions
   readonly stage: StageFiles
   readonly faults: Faults
+  /** The only one that there is. */
+  readonly warehouse: string
   /** The last commit before a statement began, by its query id. */
   readonly versionsBefore: Map<string, number>
   readonly endSession: (id: number) => Promise<boolean>

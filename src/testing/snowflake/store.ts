@@ -19,6 +19,7 @@ export class Store {
   readonly #clock: EmulatorClock
   readonly #commits: Commit[] = []
   #turn: Promise<unknown> = Promise.resolve()
+  #atWork: AbortSignal | undefined
   /** The number of the last commit. */
   version = 0
 
@@ -40,15 +41,27 @@ export class Store {
     this.#instance.closeSync()
   }
 
-  interrupt(): void {
-    this.#connection.interrupt()
+  /** Stops what is at work, if it is the work of this signal. */
+  interrupt(signal: AbortSignal): void {
+    if (this.#atWork === signal) this.#connection.interrupt()
   }
 
   /** One after the other: whatever happens inside sees and changes the tables alone. */
-  exclusive<T>(work: () => Promise<T>): Promise<T> {
-    const result = this.#turn.then(work)
-    this.#turn = result.catch(() => undefined)
+  exclusive<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+    const result = this.#turn.then(() => {
+      signal?.throwIfAborted()
+      this.#atWork = signal
+      return work()
+    })
+    this.#turn = result.then(
+      () => this.#rest(),
+      () => this.#rest(),
+    )
     return result
+  }
+
+  #rest(): void {
+    this.#atWork = undefined
   }
 
   /** All of it, or nothing. */

@@ -95,13 +95,22 @@ async function makeStorage({ machine }: Statement, { id, columns }: Table): Prom
 async function add(statement: Statement, table: Table, old: Table | undefined, replace: boolean): Promise<StatementResult> {
   const { machine } = statement
   await machine.store.exclusive(() => makeStorage(statement, table))
-  put(statement, table, old, replace)
+  await put(statement, table, old, replace)
   return done(`Table ${table.path.name} successfully created.`)
 }
 
-function put({ machine }: Statement, table: Table, old: Table | undefined, replace: boolean): void {
-  if (old && replace && old.session === table.session) machine.catalog.dropTable(old)
-  machine.catalog.addTable(table)
+/** The rows of a table that is gone serve nobody but a transaction that has written some. */
+async function forget({ machine }: Statement, table: Table): Promise<void> {
+  if (machine.transactions.open().some(({ touched }) => touched.has(table))) return
+  await machine.store.exclusive(() => machine.store.run(`DROP TABLE v.t${table.id}`))
+}
+
+async function put(statement: Statement, table: Table, old: Table | undefined, replace: boolean): Promise<void> {
+  const { catalog } = statement.machine
+  const replaced = old && replace && old.session === table.session ? old : null
+  if (replaced) catalog.dropTable(replaced)
+  catalog.addTable(table)
+  if (replaced) await forget(statement, replaced)
 }
 
 /** CREATE TABLE … AS SELECT: a statement that also consumes the streams that it reads. */
@@ -142,7 +151,7 @@ async function createAs(
       return status()
     },
   })
-  put(statement, table, old, replace)
+  await put(statement, table, old, replace)
   return done(`Table ${path.name} successfully created.`)
 }
 
@@ -225,7 +234,9 @@ export async function dropTable(statement: Statement, cursor: TokenCursor): Prom
   if (ifThere && !machine.catalog.findTable(path, session.id)) {
     return done('Drop statement executed successfully (object already dropped).'.replace('object', path.name))
   }
-  machine.catalog.dropTable(targetOf(statement, name))
+  const table = targetOf(statement, name)
+  machine.catalog.dropTable(table)
+  await forget(statement, table)
   return done(`${path.name} successfully dropped.`)
 }
 
@@ -297,7 +308,8 @@ async function alterColumns(statement: Statement, table: Table, cursor: TokenCur
     const one = new TokenCursor(tokens)
     one.accept('COLUMN')
     const column = columnNamed(table, one.name())
-    if (one.accept('DROP', 'NOT', 'NULL')) column.nullable = true
+    if (one.accept('DROP', 'DEFAULT')) column.default = null
+    else if (one.accept('DROP', 'NOT', 'NULL')) column.nullable = true
     else if (one.accept('SET', 'NOT', 'NULL') || one.accept('NOT', 'NULL')) await refuseNulls(statement, table, column)
     else if (one.accept('COMMENT')) one.string()
     else {

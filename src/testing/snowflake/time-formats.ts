@@ -60,14 +60,15 @@ export function textFormats(parameter: (name: string) => string): string {
   const ltz = duckFormat(parameter('TIMESTAMP_LTZ_OUTPUT_FORMAT') || general)
   const tz = duckFormat(parameter('TIMESTAMP_TZ_OUTPUT_FORMAT') || general)
   const date = duckFormat(parameter('DATE_OUTPUT_FORMAT') || 'YYYY-MM-DD')
-  return [ntz, inUtc(ltz), tz, date].map(inMicroseconds).concat(inNanoseconds(ntz)).map(literal).join(', ')
+  const time = duckFormat(parameter('TIME_OUTPUT_FORMAT') || 'HH24:MI:SS')
+  return [ntz, inUtc(ltz), tz, date].map(inMicroseconds).concat([time, ntz].map(inNanoseconds)).map(literal).join(', ')
 }
 
 /** The same for one format, whatever is printed. */
 export function onlyFormat(format: string): string {
   const duck = duckFormat(format)
   const utc = inUtc(duck)
-  return [utc, utc, duck, utc].map(inMicroseconds).concat(inNanoseconds(utc)).map(literal).join(', ')
+  return [utc, utc, duck, utc].map(inMicroseconds).concat([utc, utc].map(inNanoseconds)).map(literal).join(', ')
 }
 
 /** A time as a statement writes it, in milliseconds with the microseconds as a fraction; UTC where no zone is named. */

@@ -107,4 +107,22 @@ export const LOCKS: readonly SnowflakeCase[] = [
       a('SELECT id FROM t', ['1', '2', '3', '4']),
     ],
   },
+  {
+    name: 'of two transactions that wait for each other one statement is refused',
+    evidence: 'documentation',
+    steps: [
+      ...TABLE,
+      a('CREATE TABLE u (id INT)'),
+      a('INSERT INTO u VALUES (1)'),
+      a('BEGIN'),
+      b('BEGIN'),
+      a('DELETE FROM t WHERE id = 1'),
+      b('DELETE FROM u WHERE id = 1'),
+      begins('a', 'DELETE FROM u'),
+      fails('b', 'DELETE FROM t', /wait|deadlock/i),
+      b('ROLLBACK'),
+      ends('a', ['1']),
+      a('COMMIT'),
+    ],
+  },
 ]

@@ -104,4 +104,39 @@ export const NAMES_AND_VALUES: readonly SnowflakeCase[] = [
       ),
     ],
   },
+  {
+    name: 'aggregates are cast like other values',
+    evidence: 'documentation',
+    steps: [
+      a('CREATE TABLE agg (id NUMBER(38,0), at TIMESTAMP_NTZ, day DATE)'),
+      a("INSERT INTO agg VALUES (1, '2024-01-02 03:04:05', '2024-01-02'), (NULL, NULL, NULL)"),
+      a('SELECT TO_VARCHAR(MAX(id)), MAX(at)::DATE, TO_VARCHAR(MAX(day)), MAX(at)::TIMESTAMP_LTZ IS NULL FROM agg', [
+        '1|2024-01-02|2024-01-02|FALSE',
+      ]),
+    ],
+  },
+  {
+    name: 'a number that is all fraction has a zero before its point',
+    evidence: 'documentation',
+    steps: [
+      a("SELECT 0.00099::NUMBER(5,5), TO_VARCHAR(-0.5::NUMBER(2,2)), TO_VARCHAR('12:34:56.789'::TIME, 'HH24:MI:SS.FF6')", [
+        '0.00099|-0.50|12:34:56.789000',
+      ]),
+    ],
+  },
+  ...[
+    ["'infinity'::DATE", '100040'],
+    ["'4713-01-01 BC'::DATE", '100040'],
+    ["'2023-02-29'::DATE", '100040'],
+    ["'infinity'::TIMESTAMP_NTZ", '100035'],
+    ["'5874897-12-31 00:00:00'::TIMESTAMP_NTZ", '100035'],
+    ["'24:00:00'::TIME", '100108'],
+    ["'NaN'::NUMBER(10,2)", '100038'],
+    ["'maybe'::BOOLEAN", '100037'],
+    ["TO_BINARY('0g')::BINARY", '100115'],
+  ].map(([value, code]): SnowflakeCase => {
+    const attempt = value!.replace(/^(.*)::(.*)$/, 'TRY_CAST($1 AS $2)')
+    const steps = [fails('a', `SELECT ${value}`, code!), ...(value!.startsWith("'") ? [a(`SELECT ${attempt}`, ['null'])] : [])]
+    return { name: `${value} is refused`, evidence: 'knowledge', steps }
+  }),
 ]

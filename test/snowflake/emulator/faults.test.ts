@@ -69,6 +69,15 @@ test('a lost session rolls its transaction back and lets its locks go', async ()
   expect(await count()).toBe('1')
 })
 
+test('a transaction that the server has aborted: what comes after runs in transactions of its own', async () => {
+  await client.rows('BEGIN')
+  await client.rows("INSERT INTO t VALUES (2, 'lost')")
+  emulator.faults.add({ kind: 'aborted-transaction', sql: /kept/ })
+  await client.rows("INSERT INTO t VALUES (3, 'kept')")
+  expect(await client.rows('SELECT CURRENT_TRANSACTION()')).toEqual([[null]])
+  expect(await emulator.query('SELECT v FROM t ORDER BY id')).toEqual([['a'], ['kept']])
+})
+
 test('SYSTEM$ABORT_SESSION ends another session and its transaction', async () => {
   const [[id]] = (await client.rows('SELECT CURRENT_SESSION()')) as [[string]]
   await client.rows('BEGIN')
@@ -123,6 +132,16 @@ test('a network policy, a suspended warehouse and a missing grant', async () => 
   emulator.faults.clear()
   emulator.faults.add({ kind: 'missing-grant', object: 'RAW.PUBLIC.T', privilege: 'DELETE', hidden: true })
   await expect(client.rows('DELETE FROM t')).rejects.toMatchObject({ code: '002003' })
+})
+
+test('a warehouse or a database that is not there lets the login through, and stops what needs it', async () => {
+  await using idle = await connectTo(emulator, { warehouse: 'OTHER' })
+  expect(await idle.rows('SELECT CURRENT_WAREHOUSE()')).toEqual([[null]])
+  await expect(idle.rows('SELECT * FROM t')).rejects.toMatchObject({ code: '000606' })
+  await expect(idle.rows('USE WAREHOUSE other')).rejects.toMatchObject({ code: '002043' })
+  await using lost = await connectTo(emulator, { database: 'NOWHERE' })
+  await expect(lost.rows('SELECT * FROM t')).rejects.toMatchObject({ code: '090105' })
+  expect(await lost.rows('SELECT id FROM raw.public.t')).toEqual([['1']])
 })
 
 test('a stream whose table may not be read says that the table is gone', async () => {

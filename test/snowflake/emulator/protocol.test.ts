@@ -5,6 +5,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
+import { DuckDBInstance } from '@duckdb/node-api'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type SnowflakeEmulator, startSnowflake } from '../../../src/testing/snowflake/emulator.ts'
 import { connectTo, type SdkClient } from './sdk-client.ts'
@@ -296,6 +297,42 @@ test('columns of a file are chosen and converted on the way in; what does not fi
     await client.rows(`GET @%chosen/good file://${folder}/back`.replace('/back', ''))
     expect((await client.rows('LIST @%chosen')).map(([name]) => name)).toEqual(['good.csv.gz', 'worse.csv.gz'])
   } finally {
+    rmSync(folder, { recursive: true })
+  }
+})
+
+test('a value of a file that does not fit is named with its place', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'put-'))
+  try {
+    writeFileSync(join(folder, 'bad.csv.gz'), gzipSync('"1","2024-01-01","x"\n"2","infinity","y"\n'))
+    await client.rows('CREATE OR REPLACE TABLE placed (id INT, day DATE, v VARCHAR(3))')
+    await client.rows(`PUT 'file://${folder}/bad.csv.gz' '@~/placed/' AUTO_COMPRESS=FALSE SOURCE_COMPRESSION=GZIP`)
+    const format = `FILE_FORMAT = (TYPE = CSV FIELD_OPTIONALLY_ENCLOSED_BY = '"' ESCAPE_UNENCLOSED_FIELD = NONE NULL_IF = ())`
+    await expect(client.rows(`COPY INTO placed FROM '@~/placed/' ${format}`)).rejects.toMatchObject({
+      code: '100040',
+      message: `Date 'infinity' is not recognized\n  File 'placed/bad.csv.gz', line 2, character 1\n  Row 2, column "PLACED"["DAY":2]`,
+    })
+    expect(await client.rows('SELECT count(*) FROM placed')).toEqual([['0']])
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+})
+
+test('Parquet is loaded by the names of its columns', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'put-'))
+  const database = await DuckDBInstance.create(':memory:')
+  const duck = await database.connect()
+  try {
+    await duck.run(
+      `COPY (SELECT 'text' AS v, 7 AS id, TIMESTAMP '2024-01-01 00:00:00.5' AS at) TO '${folder}/one.parquet' (FORMAT parquet)`,
+    )
+    await client.rows('CREATE OR REPLACE TABLE parqueted (id INT, at TIMESTAMP_NTZ, v VARCHAR, absent INT)')
+    await client.rows(`PUT 'file://${folder}/one.parquet' '@~/parquet/' AUTO_COMPRESS=FALSE`)
+    await client.rows("COPY INTO parqueted FROM '@~/parquet/' FILE_FORMAT = (TYPE = PARQUET) MATCH_BY_COLUMN_NAME = CASE_INSENSITIVE")
+    expect(await client.rows('SELECT id, v, at::VARCHAR, absent FROM parqueted')).toEqual([['7', 'text', '2024-01-01 00:00:00.500', null]])
+  } finally {
+    duck.closeSync()
+    database.closeSync()
     rmSync(folder, { recursive: true })
   }
 })
