@@ -9,7 +9,6 @@ import type { Token } from './tokenizer.ts'
 export const RENAMED: Readonly<Record<string, string>> = {
   ABS: 'abs',
   ANY_VALUE: 'any_value',
-  AVG: 'avg',
   BASE64_ENCODE: 'base64',
   CEIL: 'ceil',
   COALESCE: 'coalesce',
@@ -23,7 +22,6 @@ export const RENAMED: Readonly<Record<string, string>> = {
   FLOOR: 'floor',
   HEX_ENCODE: 'hex',
   IFNULL: 'coalesce',
-  ILIKE: 'ilike',
   LAG: 'lag',
   LAST_VALUE: 'last_value',
   LEAD: 'lead',

@@ -86,7 +86,7 @@ export class WireServer {
       case '/session/v1/login-request':
         return this.#login(url, body)
       case '/session/token-request':
-        return this.#renew(String(body['oldSessionToken'] ?? ''), token)
+        return this.#renew(token)
       case '/telemetry/send':
         return success(null)
       case '/session/heartbeat':
@@ -142,7 +142,7 @@ export class WireServer {
     }
   }
 
-  #renew(_old: string, masterToken: string): unknown {
+  #renew(masterToken: string): unknown {
     const { session, tokens } = this.#sessions.renew(masterToken)
     return success({
       sessionToken: tokens.token,

@@ -192,7 +192,8 @@ class Walk {
       }
       if (this.#inFrom) this.#expectTable = true
     }
-    if (!['+', '-', '*', '/', '%', '=', '<>', '!=', '<', '>', '<=', '>=', '||', ',', '.'].includes(token.text)) {
+    if (token.text === '/') throw unknown('division, whose digits are not those of DuckDB')
+    if (!['+', '-', '*', '%', '=', '<>', '!=', '<', '>', '<=', '>=', '||', ',', '.'].includes(token.text)) {
       throw unknown(`the symbol ${token.text} in a query`)
     }
     this.#out.push(token.text)

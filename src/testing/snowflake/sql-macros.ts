@@ -122,7 +122,8 @@ const TEXT = `CREATE MACRO sf_text(x, t, ntz, ltz, tz, d, tm, ns) AS CASE
   ELSE t END`
 
 const OTHERS: readonly string[] = [
-  "CREATE MACRO sf_add_whole(x, step) AS CASE WHEN typeof(x) = 'DATE' THEN (x + step)::DATE ELSE x + step END",
+  // By overloads, since a date must stay one; of an aggregate DuckDB cannot tell, and refuses it.
+  'CREATE MACRO sf_add_whole(x DATE, step) AS (x + step)::DATE, (x TIMESTAMP, step) AS x + step, (x TIMESTAMPTZ, step) AS x + step',
   'CREATE MACRO sf_wire_us(us) AS (us::DECIMAL(30,0) * 0.000001::DECIMAL(7,6))::DECIMAL(38,9)::VARCHAR',
   'CREATE MACRO sf_wire_ns(ns) AS (ns::DECIMAL(28,0) * 0.000000001::DECIMAL(10,9))::DECIMAL(37,9)::VARCHAR',
 ]

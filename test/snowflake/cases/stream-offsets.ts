@@ -179,4 +179,27 @@ export const OFFSETS: readonly SnowflakeCase[] = [
       a('SELECT id FROM target', ['4']),
     ],
   },
+  {
+    name: 'an outbox takes all of a stream with its metadata, and several statements of one transaction see the same rows',
+    evidence: 'documentation',
+    steps: [
+      ...TRACKED,
+      a(
+        'CREATE TRANSIENT TABLE outbox (chunk NUMBER(38,0), at TIMESTAMP_LTZ, id INT, v VARCHAR, act VARCHAR, isupd BOOLEAN, row_id VARCHAR)',
+      ),
+      a("UPDATE t SET v = 'B' WHERE id = 2"),
+      a('BEGIN'),
+      a(
+        'INSERT INTO outbox (chunk, at, id, v, act, isupd, row_id) SELECT 1, CURRENT_TIMESTAMP(), id, v, METADATA$ACTION, METADATA$ISUPDATE, METADATA$ROW_ID FROM s',
+        ['2'],
+      ),
+      a('SELECT count(*) FROM s', ['2']),
+      a('COMMIT'),
+      a('SELECT id, v, act, isupd, at IS NULL, length(row_id) > 0 FROM outbox', [
+        '2|b|DELETE|TRUE|FALSE|TRUE',
+        '2|B|INSERT|TRUE|FALSE|TRUE',
+      ]),
+      a('SELECT count(*) FROM s', ['0']),
+    ],
+  },
 ]

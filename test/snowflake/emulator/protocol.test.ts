@@ -1,10 +1,10 @@
 // What the unmodified driver is told: logins, values of every type, counts, large results, files.
 
 import { createPrivateKey, generateKeyPairSync } from 'node:crypto'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { gzipSync } from 'node:zlib'
+import { gunzipSync, gzipSync } from 'node:zlib'
 import { DuckDBInstance } from '@duckdb/node-api'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type SnowflakeEmulator, startSnowflake } from '../../../src/testing/snowflake/emulator.ts'
@@ -208,6 +208,8 @@ test('unknown statements, functions, types and parameters are refused by name', 
     ['CREATE VIEW v AS SELECT 1', 'CREATE VIEW'],
     ['CALL p()', 'the statement CALL'],
     ['SELECT SOUNDEX(1)', 'the function SOUNDEX'],
+    ['SELECT 1 / 0', 'division'],
+    ['SELECT v:a FROM t', 'the symbol :'],
     ['CREATE TABLE x (v VECTOR(FLOAT, 3))', 'the type VECTOR'],
     ['ALTER SESSION SET WHATEVER = 1', 'the parameter WHATEVER'],
     ['SELECT * FROM TABLE(FLATTEN(1))', 'TABLE(FLATTEN'],
@@ -294,7 +296,9 @@ test('columns of a file are chosen and converted on the way in; what does not fi
       ['2', null, 'file'],
     ])
     await expect(client.rows('COPY INTO chosen FROM @%chosen FILE_FORMAT = (TYPE = JSON)')).rejects.toThrow(/files of type JSON/)
-    await client.rows(`GET @%chosen/good file://${folder}/back`.replace('/back', ''))
+    const back = mkdtempSync(join(folder, 'back-'))
+    await client.rows(`GET @%chosen/good file://${back}/`)
+    expect(gunzipSync(readFileSync(join(back, 'good.csv.gz'))).toString()).toBe('1;2024-01-01\n2;\n')
     expect((await client.rows('LIST @%chosen')).map(([name]) => name)).toEqual(['good.csv.gz', 'worse.csv.gz'])
   } finally {
     rmSync(folder, { recursive: true })
