@@ -18,6 +18,8 @@ import { Store } from './store.ts'
 import { splitStatements, tokenize } from './tokenizer.ts'
 import { Transactions } from './transactions.ts'
 
+export type { SnowflakeFault } from './faults.ts'
+
 export interface SnowflakeOptions extends Partial<WireSizes> {
   readonly password?: string
 }

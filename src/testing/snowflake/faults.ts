@@ -24,7 +24,7 @@ export type SnowflakeFault = Which &
     | { readonly kind: 'lost-session' }
     /** The server rolls the session's open transaction back before the statement, which then runs in one of its own. */
     | { readonly kind: 'aborted-transaction' }
-    /** A chunk of a large result ends in the middle; `whole-rows`: between two rows, so that it can be read. */
+    /** A chunk of a large result ends in the middle; with `whole` between two rows, so that it can be read. */
     | { readonly kind: 'truncated-chunk'; readonly whole?: boolean }
     /** The statement stops as if STATEMENT_TIMEOUT_IN_SECONDS were over. */
     | { readonly kind: 'statement-timeout' }

@@ -133,6 +133,10 @@ const TEMPLATES: Readonly<Record<string, (call: Call) => string>> = {
   ARRAY_CONSTRUCT: ({ args }) => `json_array(${args.join(', ')})`,
   BITXOR_AGG: ({ args }) => `bit_xor((${args[0]})::HUGEINT)`,
   CONCAT: ({ args }) => `(${args.map((one) => `(${one})`).join(' || ')})`,
+  CONVERT_TIMEZONE: (call) => {
+    if (call.args.length !== 3) throw unknown('CONVERT_TIMEZONE with two arguments')
+    return `timezone(${call.args[1]}, timezone(${call.args[0]}, ${call.context.cast(call.args[2]!, 'TIMESTAMP_NTZ', false)}))`
+  },
   DATEADD: addToDate,
   DATEDIFF: (call) => `date_diff('${part(call)}', ${call.args[1]}, ${call.args[2]})`,
   DATE_PART: (call) => `date_part('${part(call)}', ${call.args[1]})`,

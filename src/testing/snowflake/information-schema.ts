@@ -72,9 +72,13 @@ function tableRow({ path, kind, id, retentionDays, createdAt, comment }: Table, 
   ]
 }
 
-export function informationSchema({ catalog, store }: { readonly catalog: Catalog; readonly store: Store }, path: ObjectName): string {
+export function informationSchema(
+  { catalog, store }: { readonly catalog: Catalog; readonly store: Store },
+  path: ObjectName,
+  session: number,
+): string {
   const schemas = [...catalog.schemasOf(path.database)]
-  const tables = catalog.tables().filter((table) => table.path.database === path.database)
+  const tables = catalog.tables().filter((table) => table.path.database === path.database && (table.session ?? session) === session)
   if (path.name === 'COLUMNS') return relation(COLUMNS, tables.flatMap(columnRows))
   if (path.name === 'TABLES')
     return relation(

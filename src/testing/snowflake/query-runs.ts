@@ -31,7 +31,7 @@ export interface SeenStatement {
 }
 
 /** Results that are kept for those who ask again. */
-const KEPT = 200
+const KEPT = 50
 
 export class QueryRuns {
   readonly seen: SeenStatement[] = []

@@ -95,7 +95,7 @@ export class Reader implements RewriteContext {
   relation({ name, at, changes }: RelationRequest): string {
     const { machine, session } = this.#statement
     const path = session.path(name)
-    if (path.schema === 'INFORMATION_SCHEMA') return informationSchema(machine, path)
+    if (path.schema === 'INFORMATION_SCHEMA') return informationSchema(machine, path, session.id)
     this.usesWarehouse = true
     const stream = machine.catalog.findStream(path)
     if (stream) {

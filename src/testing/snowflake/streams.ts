@@ -78,6 +78,7 @@ export function checkReadable(stream: Stream, clock: EmulatorClock, tableIsHidde
     const what = 'Change tracking is not enabled or has been missing for the time range requested on table'
     fail('091930', '55000', `${what} '${printPath(table.path)}'.`)
   }
+  // Its code and text are ours: what an account says here has not been published, as far as we know.
   if (clock.now() > staleAfter(stream)) {
     fail(
       '091904',

@@ -1,6 +1,6 @@
 // Names, texts, numbers and the like, as loading meets them.
 
-import { a, fails, type SnowflakeCase, TABLE } from './snowflake-case.ts'
+import { a, b, fails, type SnowflakeCase, TABLE } from './snowflake-case.ts'
 
 export const NAMES_AND_VALUES: readonly SnowflakeCase[] = [
   {
@@ -91,7 +91,11 @@ export const NAMES_AND_VALUES: readonly SnowflakeCase[] = [
   {
     name: 'temporary tables are seen by their session alone',
     evidence: 'documentation',
-    steps: [a('CREATE TEMPORARY TABLE own (id INT)'), fails('b', 'SELECT * FROM own', '002003')],
+    steps: [
+      a('CREATE TEMPORARY TABLE own (id INT)'),
+      fails('b', 'SELECT * FROM own', '002003'),
+      b("SELECT TABLE_NAME FROM INFORMATION_SCHEMA.TABLES WHERE TABLE_NAME = 'OWN'", []),
+    ],
   },
   {
     name: 'HASH_AGG does not depend on the order, and tells duplicates',
@@ -102,6 +106,14 @@ export const NAMES_AND_VALUES: readonly SnowflakeCase[] = [
         'SELECT (SELECT HASH_AGG(id, v) FROM t) = (SELECT HASH_AGG(id, v) FROM (SELECT * FROM t ORDER BY id DESC)), (SELECT HASH_AGG(id) FROM t) = (SELECT HASH_AGG(id) FROM (SELECT id FROM t UNION ALL SELECT id FROM t))',
         ['TRUE|FALSE'],
       ),
+    ],
+  },
+  {
+    name: 'CONVERT_TIMEZONE knows summer time',
+    evidence: 'documentation',
+    steps: [
+      a("SELECT CONVERT_TIMEZONE('UTC', 'Europe/Berlin', '2024-07-01 12:00:00'::TIMESTAMP_NTZ)::VARCHAR", ['2024-07-01 14:00:00.000']),
+      a("SELECT CONVERT_TIMEZONE('Europe/Berlin', 'UTC', '2024-01-01 12:00:00'::TIMESTAMP_NTZ)::VARCHAR", ['2024-01-01 11:00:00.000']),
     ],
   },
   {
