@@ -18,8 +18,8 @@ try {
   process.exit(1)
 }
 
-// What every command needs is inside: one file instead of two hundred saves half of the start. DuckDB is a native library, and that of
-// Kafka reads files of its own.
+// What every command needs is inside: one file instead of two hundred saves half of the start. DuckDB is a native library, that of
+// Kafka reads files of its own, and that of Snowflake is there only for those who have it.
 await build({
   absWorkingDir: root,
   entryPoints: { cli: 'src/cli/launcher.ts', command: 'src/cli/main.ts' },
@@ -29,7 +29,7 @@ await build({
   format: 'esm',
   target: 'node22.18',
   mainFields: ['module', 'main'],
-  external: ['@duckdb/*', '@platformatic/kafka', 'pg-native'],
+  external: ['@duckdb/*', '@platformatic/kafka', 'snowflake-sdk', 'pg-native'],
   // The packages inside are CommonJS and ask for Node's modules by `require`.
   banner: {
     js: "import { createRequire as makeRequire } from 'node:module'\nconst require = makeRequire(import.meta.url)",

@@ -164,7 +164,7 @@ describe('references', () => {
     [GOOD.replace('SHOP_URL', 'CANARY'), 'tidemark.yml:2:32 connections.shop.url: is not a URL like postgresql://user@host:5432/database'],
     [
       GOOD.replace('type: postgres', 'type: "${env:CANARY}"'),
-      'tidemark.yml:2:17 connections.shop.type: unknown type "${env:CANARY}"; allowed: postgres, duckdb, kafka, memory',
+      'tidemark.yml:2:17 connections.shop.type: unknown type "${env:CANARY}"; allowed: postgres, duckdb, snowflake, kafka, memory',
     ],
     [
       GOOD.replace('table: public.orders', 'table: "a.b.${env:CANARY}"'),
@@ -182,14 +182,13 @@ describe('references', () => {
 describe('connections', () => {
   const KNOWN = 'type, url, host, port, database, user, password, tls, connect_timeout, application_name, state_schema'
   it.each([
-    ['{ url: x }', ['3 connections.c.type: missing; expected one of postgres, duckdb, kafka, memory']],
+    ['{ url: x }', ['3 connections.c.type: missing; expected one of postgres, duckdb, snowflake, kafka, memory']],
     [
       '{ type: postgress }',
-      ['14 connections.c.type: unknown type "postgress"; did you mean "postgres"? Allowed: postgres, duckdb, kafka, memory'],
+      ['14 connections.c.type: unknown type "postgress"; did you mean "postgres"? Allowed: postgres, duckdb, snowflake, kafka, memory'],
     ],
-    ['{ type: mysql }', ['14 connections.c.type: unknown type "mysql"; allowed: postgres, duckdb, kafka, memory']],
-    ['{ type: 5 }', ['14 connections.c.type: expected one of postgres, duckdb, kafka, memory']],
-    ['{ type: snowflake }', ['14 connections.c.type: connections of type "snowflake" are not supported by this version yet']],
+    ['{ type: mysql }', ['14 connections.c.type: unknown type "mysql"; allowed: postgres, duckdb, snowflake, kafka, memory']],
+    ['{ type: 5 }', ['14 connections.c.type: expected one of postgres, duckdb, snowflake, kafka, memory']],
     ['{ type: postgres }', ['3 connections.c: needs a url, or host, database and user']],
     ['{ type: postgres, hots: h }', ['24 connections.c.hots: unknown key; did you mean "host"?'] as string[]],
     ['{ type: postgres, host: h, pasword: x }', ['33 connections.c.pasword: unknown key; did you mean "password"?']],
@@ -224,6 +223,32 @@ describe('connections', () => {
       ['50 connections.c.connect_timeout: "10x" is no duration; write it like 250ms, 10s, 5m or 1h30m'],
     ],
     ['{ type: postgres, host: h, password: 1234 }', ['43 connections.c.password: expected text, not a number; put it in quotes']],
+    [
+      '{ type: snowflake }',
+      [
+        '3 connections.c.account: missing; expected text',
+        '3 connections.c.user: missing; expected text',
+        '3 connections.c.database: missing; expected text',
+        '3 connections.c: needs one of private_key, oauth_token, programmatic_token, password',
+      ],
+    ],
+    [
+      '{ type: snowflake, account: "https://a.snowflakecomputing.com", user: u, database: d, private_key: k.p8 }',
+      [
+        '34 connections.c.account: "https://…" is no account identifier; write it like myorg-account1, without https:// and without .snowflakecomputing.com',
+      ],
+    ],
+    [
+      '{ type: snowflake, account: a, user: u, database: d, private_key: k.p8, password: "${env:CANARY}", access_url: "http://a.example" }',
+      [
+        '78 connections.c.password: there is private_key already; keep one of them',
+        '117 connections.c.access_url: would send secrets in the clear; use https://',
+      ],
+    ],
+    [
+      '{ type: snowflake, account: a, user: u, database: d, programmatic_token: "${env:CANARY}", private_key_passphrase: "${env:CANARY}" }',
+      ['96 connections.c.private_key_passphrase: belongs to a private_key, and there is none'],
+    ],
     ['{ type: duckdb }', ['3 connections.c.path: missing; expected text']],
     ['{ type: duckdb, path: "" }', ['28 connections.c.path: is empty']],
     ['{ type: duckdb, path: ":memory:" }', ['28 connections.c.path: a database in memory would forget positions and rows; name a file']],

@@ -10,13 +10,13 @@ import { buildWatermark } from './build-watermark.ts'
 import type { OptionReport } from './connection-options.ts'
 import { debeziumSchema } from './debezium-schema.ts'
 import { isWildcard } from './expand-wildcard.ts'
-import { explainIssues, shownValue, unknownWord } from './explain-issue.ts'
+import { explainIssues, unknownWord } from './explain-issue.ts'
 import { fields } from './field.ts'
 import { type Origin, type Path, quoted } from './origin.ts'
 import { checkPartitionRules } from './partition-rules.ts'
 import type { Problems } from './problems.ts'
 import type { ConnectionConfig, Project, ProjectPipeline } from './project.ts'
-import { CONNECTION_TYPES, defaultsSchema, isProjectName, NOT_YET, PATTERNS } from './project-schema.ts'
+import { CONNECTION_TYPES, defaultsSchema, isProjectName, PATTERNS } from './project-schema.ts'
 import { withoutReferences } from './reference.ts'
 import { eachSharedTarget } from './shared-target.ts'
 import { type RuleContext, typeOf } from './table-rules.ts'
@@ -194,8 +194,6 @@ function validate<S extends z.core.$ZodType>(
 }
 
 function unknownType(path: Path, type: string, origin: Origin): string {
-  if (includes(NOT_YET.connectionTypes, type))
-    return `connections of type ${shownValue(path, type, origin)} are not supported by this version yet`
   return unknownWord('type', path, type, TYPE_NAMES, origin)
 }
 
@@ -234,10 +232,6 @@ function isMap(value: unknown): value is Fields {
 
 function asMap(value: unknown): Fields {
   return isMap(value) ? value : {}
-}
-
-function includes(list: readonly string[], word: string): boolean {
-  return list.includes(word)
 }
 
 function isTypeName(type: string): type is keyof typeof CONNECTION_TYPES {

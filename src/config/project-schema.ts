@@ -10,12 +10,14 @@ import { kafkaOptions, reviewKafka } from './kafka-options.ts'
 import { memoryOptions } from './memory-options.ts'
 import { partitionSchema } from './partition-schema.ts'
 import { postgresOptions, reviewPostgres } from './postgres-options.ts'
+import { reviewSnowflake, snowflakeOptions } from './snowflake-options.ts'
 import { watermarkSchema } from './watermark-schema.ts'
 
 /** The connection types, each with what checks its options. */
 export const CONNECTION_TYPES = {
   postgres: { schema: postgresOptions, review: reviewPostgres },
   duckdb: { schema: duckdbOptions, review: reviewDuckdb },
+  snowflake: { schema: snowflakeOptions, review: reviewSnowflake },
   kafka: { schema: kafkaOptions, review: reviewKafka },
   memory: { schema: memoryOptions, review: (raw) => ({ ...raw }) },
 } as const satisfies Record<string, { schema: z.core.$ZodType; review: OptionsReview }>
@@ -31,11 +33,6 @@ const anyCdcSchema = fields(
 
 /** The patterns, each with the fields of its pipelines. */
 export const PATTERNS = { watermark: watermarkSchema, partition: partitionSchema, cdc: cdcSchema } as const
-
-/** Words of the documentation that this version refuses as not supported yet, rather than as misspelt. */
-export const NOT_YET = {
-  connectionTypes: ['snowflake'],
-} as const
 
 const NAME = /^[A-Za-z0-9_\-./]{1,100}$/
 
@@ -64,7 +61,7 @@ const name = z.string().check(z.regex(NAME))
 export const projectSchema = fields(
   {
     connections: z
-      .record(name, z.discriminatedUnion('type', [postgresOptions, duckdbOptions, kafkaOptions, memoryOptions]))
+      .record(name, z.discriminatedUnion('type', [postgresOptions, duckdbOptions, snowflakeOptions, kafkaOptions, memoryOptions]))
       .check(z.describe('The databases, each under a name of your own.')),
     defaults: z.optional(defaultsSchema),
     pipelines: z

@@ -7,13 +7,15 @@ import type { ConnectionConfig, Project } from './project.ts'
 
 type Connections = Readonly<Record<string, Pick<ConnectionConfig, 'type'>>>
 
-const DEFAULT_SCHEMA: Readonly<Record<string, string>> = { postgres: 'public', duckdb: 'main' }
+const DEFAULT_SCHEMA: Readonly<Record<string, string>> = { postgres: 'public', duckdb: 'main', snowflake: 'public' }
+/** Where ORDERS and orders are one table. */
+const CASELESS = ['duckdb', 'snowflake']
 
 /** Equal for equal tables of one connection, as far as names can tell. */
 export function tableIdentity(connection: string, table: TableName, connections: Connections): string {
   const type = Object.hasOwn(connections, connection) ? (connections[connection]?.type ?? '') : ''
   const schema = table.schema ?? DEFAULT_SCHEMA[type] ?? ''
-  const parts = [schema, table.name].map((part) => (type === 'duckdb' ? part.toLowerCase() : part))
+  const parts = [schema, table.name].map((part) => (CASELESS.includes(type) ? part.toLowerCase() : part))
   return JSON.stringify([connection, ...parts])
 }
 

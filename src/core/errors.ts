@@ -146,6 +146,12 @@ export const ERRORS = {
     meaning: 'The server lacks something tidemark needs.',
     hint: 'Use a supported version.',
   },
+  'warehouse-unavailable': {
+    retry: 'never',
+    exit: 3,
+    meaning: 'There is no warehouse that the statements could run on.',
+    hint: 'Name one in the connection that its role may use and resume.',
+  },
   'read-only-target': {
     retry: 'never',
     exit: 3,
@@ -184,6 +190,12 @@ export const ERRORS = {
     exit: 1,
     meaning: 'The database asked to repeat the transaction (deadlock, serialization, lock timeout, standby conflict).',
     hint: 'Run again.',
+  },
+  'statement-timeout': {
+    retry: 'never',
+    exit: 1,
+    meaning: 'The server ended a statement that took longer than it allows.',
+    hint: 'Raise STATEMENT_TIMEOUT_IN_SECONDS of the user or the warehouse, or take a larger warehouse.',
   },
   'null-cursor': {
     retry: 'never',

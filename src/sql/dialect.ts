@@ -2,7 +2,7 @@ import type { Column, TableName } from '../core/table.ts'
 
 /** How one database spells the few things in which SQL databases differ here. Pure; tested as text. */
 export interface Dialect {
-  readonly name: 'postgres' | 'duckdb'
+  readonly name: 'postgres' | 'duckdb' | 'snowflake'
   identifier(name: string): string
   table(name: TableName): string
   literal(text: string): string
