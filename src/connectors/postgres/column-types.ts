@@ -69,7 +69,7 @@ function decimalType(modifier: number): DataType {
 }
 
 /** PostgreSQL's own type for a logical type, for targets whose source is no Postgres. */
-function nativeType(type: DataType): string {
+export function nativeType(type: DataType): string {
   switch (type.kind) {
     case 'integer':
       return type.bits <= 16 ? 'smallint' : type.bits === 32 ? 'integer' : 'bigint'

@@ -1,4 +1,4 @@
-// COPY … TO STDOUT (FORMAT binary), framed by hand: pg-protocol reuses its buffers and hands out one message a row, both
+// COPY … TO STDOUT, framed by hand: pg-protocol reuses its buffers and hands out one message a row, both
 // of which cost more than the data. Here whole tuples are gathered into chunks while the socket is paused whenever the
 // consumer is behind. States: waiting → copying → tail (the client's own parser has the socket again) → done.
 
@@ -30,8 +30,9 @@ export class CopyOut extends SocketQuery implements AsyncIterable<BytesChunk> {
   #used = 0
   #rowStart = 0
   #rowsInBuffer = 0
-  #headerSeen = false
-  #trailerSeen = false
+  readonly #format: BytesChunk['format']
+  #headerSeen: boolean
+  #trailerSeen: boolean
   readonly #ready: { chunk: BytesChunk; buffer: Buffer }[] = []
   #rowsSent = 0
   #rowsReported: number | null = null
@@ -39,8 +40,12 @@ export class CopyOut extends SocketQuery implements AsyncIterable<BytesChunk> {
   #finished = false
   #wake: (() => void) | null = null
 
-  constructor(sql: string, chunkBytes: number) {
+  constructor(sql: string, chunkBytes: number, format: BytesChunk['format']) {
     super()
+    this.#format = format
+    // Only the binary format has them.
+    this.#headerSeen = format === 'csv'
+    this.#trailerSeen = format === 'csv'
     this.sql = sql
     this.#chunkBytes = chunkBytes
     this.#buffer = Buffer.allocUnsafeSlow(chunkBytes)
@@ -111,7 +116,7 @@ export class CopyOut extends SocketQuery implements AsyncIterable<BytesChunk> {
       this.#used -= skip
       if (this.#used === start) return
     }
-    if (this.#used - start === TRAILER_BYTES && this.#buffer.readInt16BE(start) === -1) {
+    if (this.#format === 'pg-copy-binary' && this.#used - start === TRAILER_BYTES && this.#buffer.readInt16BE(start) === -1) {
       this.#trailerSeen = true
       this.#used = start
       return
@@ -129,7 +134,7 @@ export class CopyOut extends SocketQuery implements AsyncIterable<BytesChunk> {
     const unfinished = this.#headBytes === 5 && this.#head[0] === COPY_DATA && needed === 0 ? this.#used - this.#rowStart : 0
     if (unfinished > 0) return
     const bytes = this.#buffer.subarray(0, this.#used)
-    this.#ready.push({ chunk: { format: 'pg-copy-binary', rows: this.#rowsInBuffer, bytes }, buffer: this.#buffer })
+    this.#ready.push({ chunk: { format: this.#format, rows: this.#rowsInBuffer, bytes }, buffer: this.#buffer })
     const size = Math.max(this.#chunkBytes, needed)
     const free = this.#free.pop()
     this.#buffer = free !== undefined && free.length >= size ? free : Buffer.allocUnsafeSlow(size)

@@ -11,7 +11,8 @@ import type { Partition, SeenPartition } from '../../core/partition.ts'
 import type { Position } from '../../core/position.ts'
 import { columnNamed, printTableName, type Table } from '../../core/table.ts'
 import { literal, tableIdentifier } from '../../sql/quote.ts'
-import { type PostgresColumn, selectForColumns, selectForCopy } from './column-types.ts'
+import type { PostgresColumn } from './column-types.ts'
+import { copyToStdout, selectFor } from './copy-select.ts'
 import type { PostgresTable } from './describe.ts'
 import { readCopy } from './read-copy.ts'
 import type { Session } from './session.ts'
@@ -31,7 +32,7 @@ const PAGE_BYTES = 8192
 
 export class PostgresBeginning implements LogBeginning {
   readonly position: Position
-  readonly formats = ['pg-copy-binary', 'columns'] as const
+  readonly formats = ['pg-copy-binary', 'columns', 'csv'] as const
   readonly #parts: Parts
 
   constructor(parts: Parts, position: Position) {
@@ -44,12 +45,12 @@ export class PostgresBeginning implements LogBeginning {
   }
 
   #copy(session: Session, table: Table, from: string, options: ReadOptions): AsyncIterable<Chunk> {
-    const select = options.format === 'columns' ? selectForColumns : selectForCopy
+    const select = selectFor(options.format)
     const columns = options.columns.map((wanted) => {
       const column = columnNamed(table, wanted.name) as PostgresColumn | undefined
       return column === undefined ? this.#mark(wanted.name) : select(column, wanted)
     })
-    return readCopy(session, `COPY (SELECT ${columns.join(', ')} FROM ${from}) TO STDOUT (FORMAT binary)`, options)
+    return readCopy(session, copyToStdout(`SELECT ${columns.join(', ')} FROM ${from}`, options.format), options)
   }
 
   /** What a row of the copy has in a column that the pipeline adds. */

@@ -11,7 +11,8 @@ import type { ResolvedPartitions } from '../../core/pipeline.ts'
 import { type Column, columnNamed } from '../../core/table.ts'
 import { partitionPredicate } from '../../sql/partition-predicate.ts'
 import { identifier } from '../../sql/quote.ts'
-import { type PostgresColumn, selectForColumns, selectForCopy } from './column-types.ts'
+import type { PostgresColumn } from './column-types.ts'
+import { copyToStdout, selectFor } from './copy-select.ts'
 import { type PostgresTable, relation } from './describe.ts'
 import { POSTGRES } from './dialect.ts'
 import type { PartitionColumn } from './partition-column.ts'
@@ -57,7 +58,7 @@ export class PostgresPartitionReader implements PartitionReader {
   }
 
   async *read(partition: Partition, options: ReadOptions): AsyncIterable<Chunk> {
-    const select = options.format === 'columns' ? selectForColumns : selectForCopy
+    const select = selectFor(options.format)
     const columns = options.columns.map((wanted) => {
       const column = columnNamed(this.#table ?? this.#planned, wanted.name) as PostgresColumn | undefined
       if (column === undefined)
@@ -65,11 +66,7 @@ export class PostgresPartitionReader implements PartitionReader {
       return select(column, wanted)
     })
     const where = `${partitionPredicate(POSTGRES, this.#pipeline.by.column, partition.bounds)} AND ${this.#rows()}`
-    yield* readCopy(
-      this.#session,
-      `COPY (SELECT ${columns.join(', ')} FROM ${this.#from} WHERE ${where}) TO STDOUT (FORMAT binary)`,
-      options,
-    )
+    yield* readCopy(this.#session, copyToStdout(`SELECT ${columns.join(', ')} FROM ${this.#from} WHERE ${where}`, options.format), options)
   }
 
   get #from(): string {

@@ -19,7 +19,7 @@ export async function* readCopy(session: Session, statement: string, options: Re
   options.signal.addEventListener('abort', abort, { once: true })
   let finished = false
   try {
-    const bytes = session.submit(new CopyOut(statement, options.chunkBytes))
+    const bytes = session.submit(new CopyOut(statement, options.chunkBytes, options.format === 'csv' ? 'csv' : 'pg-copy-binary'))
     if (options.format === 'columns') {
       const { columnsDecoder } = await import('../../formats/pg-copy-binary.ts')
       const decode = columnsDecoder(options.columns)

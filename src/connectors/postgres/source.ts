@@ -14,8 +14,9 @@ import type { State } from '../../core/state.ts'
 import { columnNamed, type Table, type TableName } from '../../core/table.ts'
 import { checkSource } from './check.ts'
 import { checkPartitions } from './check-partitions.ts'
-import { type PostgresColumn, selectForColumns, selectForCopy } from './column-types.ts'
+import type { PostgresColumn } from './column-types.ts'
 import type { PostgresConfig } from './config.ts'
+import { copyToStdout, selectFor } from './copy-select.ts'
 import { cursorLiteral, cursorOf } from './cursor.ts'
 import { type PostgresTable, relation } from './describe.ts'
 import { readHead, sliceLimits, valueAt } from './head.ts'
@@ -27,7 +28,7 @@ import { describeSource, readCopy } from './read-copy.ts'
 import { openSession, type Session, type SessionOnItsWay } from './session.ts'
 
 export class PostgresSource implements Source {
-  readonly formats = ['pg-copy-binary', 'columns'] as const
+  readonly formats = ['pg-copy-binary', 'columns', 'csv'] as const
   readonly #config: PostgresConfig
   readonly #what: string
   readonly log: PostgresLog
@@ -149,7 +150,7 @@ export class PostgresSource implements Source {
 }
 
 function copyStatement(pipeline: ResolvedPipeline, table: PostgresTable, slice: Slice, options: ReadOptions): string {
-  const select = options.format === 'columns' ? selectForColumns : selectForCopy
+  const select = selectFor(options.format)
   const columns = options.columns.map((wanted) => {
     const column = columnNamed(table, wanted.name) as PostgresColumn | undefined
     if (column === undefined)
@@ -158,7 +159,7 @@ function copyStatement(pipeline: ResolvedPipeline, table: PostgresTable, slice: 
   })
   const from = relation(pipeline.source.table === null ? null : table.name, pipeline.source.query)
   const where = rangePredicate(pipeline, cursorOf(pipeline, table), slice.range)
-  return `COPY (SELECT ${columns.join(', ')} FROM ${from} WHERE ${where}) TO STDOUT (FORMAT binary)`
+  return copyToStdout(`SELECT ${columns.join(', ')} FROM ${from} WHERE ${where}`, options.format)
 }
 
 /**
