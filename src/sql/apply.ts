@@ -54,7 +54,7 @@ export function dropDuplicates(dialect: Dialect, load: Load, stage: string): str
 }
 
 /** The part of the target that the staged rows replace; null: all of it. */
-function scopeOf(dialect: Dialect, load: Load): string | null {
+export function scopeOf(dialect: Dialect, load: Load): string | null {
   if (load.replaces === null) return null
   const { column, from, to } = load.replaces
   const name = `t.${dialect.identifier(column)}`

@@ -46,10 +46,14 @@ export interface StateStatements {
   readonly addHistory: string
 }
 
-export function stateStatements(dialect: Pick<Dialect, 'identifier' | 'table'>, schema: string | null): StateStatements {
+/** `now`: the time in UTC, without its zone. */
+export function stateStatements(
+  dialect: Pick<Dialect, 'identifier' | 'table'>,
+  schema: string | null,
+  now = "(now() AT TIME ZONE 'UTC')",
+): StateStatements {
   const watermarks = dialect.table({ schema, name: WATERMARKS })
   const history = dialect.table({ schema, name: HISTORY })
-  const now = "(now() AT TIME ZONE 'UTC')"
   const moved = (parameter: string, run: string): string => `
       last_run_at = CASE WHEN ${parameter}::bigint > 0 THEN ${now} ELSE last_run_at END,
       records_processed = CASE WHEN ${parameter}::bigint = 0 THEN records_processed WHEN run_id = ${run} THEN coalesce(records_processed, 0) + ${parameter}::bigint ELSE ${parameter}::bigint END,

@@ -1,8 +1,12 @@
 import type { Connector } from '../../contract/connector.ts'
 import { parseSnowflakeConfig, type SnowflakeConfig } from './config.ts'
 
-/** An account of Snowflake. */
+/** An account of Snowflake, as target. */
 export const snowflake: Connector<SnowflakeConfig> = {
   name: 'snowflake',
   parse: parseSnowflakeConfig,
+  async target(config, name) {
+    const { SnowflakeTarget } = await import('./target.ts')
+    return new SnowflakeTarget(config, `target ${name}`)
+  },
 }

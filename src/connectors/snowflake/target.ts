@@ -1,0 +1,141 @@
+// An account of Snowflake as target: rows, state and history in one transaction.
+
+import type { Finding } from '../../contract/finding.ts'
+import type { Stage, Target } from '../../contract/target.ts'
+import type { Load } from '../../core/load.ts'
+import type { HistoryRow, State, StateRow } from '../../core/state.ts'
+import type { Table, TableName } from '../../core/table.ts'
+import { copyInto, createStage, goesStraightIn, keepsAll, newestRows, statements } from './apply.ts'
+import type { SnowflakeConfig } from './config.ts'
+import { describeTable } from './describe.ts'
+import { schemaStatements } from './dialect.ts'
+import { tableIdentifier } from './names.ts'
+import { openSession, type Session } from './session.ts'
+import { beginStage } from './stage.ts'
+import { StateStore } from './state-store.ts'
+import { SNOWFLAKE_TYPES } from './type-rules.ts'
+
+export class SnowflakeTarget implements Target {
+  readonly formats = ['csv', 'columns'] as const
+  readonly strategies = ['append', 'merge', 'delete-insert', 'replace'] as const
+  readonly atomic = true
+  readonly types = SNOWFLAKE_TYPES
+  readonly #config: SnowflakeConfig
+  readonly #what: string
+  readonly #store: StateStore
+  #session: Promise<Session> | null = null
+  #opened: Session | null = null
+
+  constructor(config: SnowflakeConfig, what: string) {
+    this.#config = config
+    this.#what = what
+    this.#store = new StateStore(config.stateSchema)
+  }
+
+  async #open(): Promise<Session> {
+    if (this.#opened?.broken === true) {
+      await this.#opened.close()
+      this.#session = null
+      this.#opened = null
+    }
+    this.#session ??= openSession(this.#config, this.#what, { side: 'target', tag: 'tidemark' })
+    try {
+      this.#opened = await this.#session
+      return this.#opened
+    } catch (thrown) {
+      this.#session = null
+      throw thrown
+    }
+  }
+
+  async describe(table: TableName): Promise<Table | null> {
+    return describeTable(await this.#open(), this.#config, table)
+  }
+
+  async readState(pipeline: string): Promise<StateRow | null> {
+    return this.#store.read(await this.#open(), pipeline)
+  }
+
+  async readHistory(pipeline: string, limit: number): Promise<readonly HistoryRow[]> {
+    return this.#store.history(await this.#open(), pipeline, limit)
+  }
+
+  async noteQuietRun(state: State): Promise<void> {
+    await this.#store.quiet(await this.#open(), state)
+  }
+
+  async forget(pipeline: string): Promise<boolean> {
+    return this.#store.forget(await this.#open(), pipeline)
+  }
+
+  async begin(load: Load): Promise<Stage> {
+    return beginStage(await this.#open(), this.#store, this.#placed(load))
+  }
+
+  /** A table without a schema stands in the connection's. */
+  #placed(load: Load): Load {
+    const inSchema = <T extends { readonly name: TableName }>(table: T): T => ({ ...table, name: this.#full(table.name) })
+    const changes = load.changes.map((change) =>
+      change.kind === 'create-table' ? { ...change, table: inSchema(change.table) } : { ...change, table: this.#full(change.table) },
+    )
+    return { ...load, table: inSchema(load.table), changes }
+  }
+
+  #full({ schema, name }: TableName): TableName {
+    return { schema: schema ?? this.#config.schema, name }
+  }
+
+  async check(): Promise<readonly Finding[]> {
+    const findings: Finding[] = []
+    if (this.#config.login.kind === 'password')
+      findings.push({
+        severity: 'warning',
+        code: 'password-login',
+        message: `${this.#what} logs in with a password, which Snowflake refuses to more and more programs.`,
+        hint: 'Give the user a key pair, and the connection its `private_key`.',
+      })
+    const session = await this.#open()
+    const warehouse = await session.value('SELECT CURRENT_WAREHOUSE()')
+    if (warehouse === null)
+      findings.push({
+        severity: 'error',
+        code: 'warehouse-unavailable',
+        message: `${this.#what} has no warehouse that its statements could run on.`,
+        hint: 'Name a `warehouse` in the connection, and GRANT USAGE, OPERATE ON WAREHOUSE … TO ROLE …;',
+      })
+    return findings
+  }
+
+  explain(load: Load): readonly string[] {
+    return explained(this.#placed(load))
+  }
+
+  async close(): Promise<void> {
+    const session = this.#session
+    this.#session = null
+    await session?.then(
+      (one) => one.close(),
+      () => undefined,
+    )
+  }
+}
+
+const STAGE = 'tidemark_stage'
+const FILES = '@~/tidemark/…/'
+
+/** The statements of a load for people to read, in their order. */
+function explained(load: Load): readonly string[] {
+  const ddl = load.changes.flatMap(schemaStatements)
+  if (goesStraightIn(load)) return [...ddl, copyInto(load, tableIdentifier(load.table.name), FILES)]
+  const staging = [createStage(load, STAGE), copyInto(load, STAGE, FILES)]
+  const sql = statements(load, keepsAll(load) ? STAGE : newestRows(load, STAGE))
+  return [...ddl, ...staging, 'BEGIN', ...applying(load, sql), 'COMMIT']
+}
+
+function applying(load: Load, sql: ReturnType<typeof statements>): readonly string[] {
+  if (load.creates) return [sql.insertAll]
+  if (load.strategy === 'append' || load.key.length === 0) return [sql.deleteAll, sql.insertAll]
+  const missing = load.strategy === 'replace' ? [sql.deleteMissing] : []
+  if (load.strategy !== 'delete-insert') return [...missing, sql.merge]
+  return [...(sql.deleteChanged === null ? [] : [sql.deleteChanged]), sql.insertMissing]
+}
