@@ -32,6 +32,28 @@ export async function describeTable(session: Session, config: SnowflakeConfig, n
   }
 }
 
+const DRIVER_TYPES: Readonly<Record<string, string>> = { text: 'VARCHAR', real: 'FLOAT' }
+
+/** What a query answers, from the head of its result. */
+export async function describeQuery(session: Session, config: SnowflakeConfig, query: string, key: readonly string[]): Promise<Table> {
+  const name: TableName = { schema: null, name: 'query' }
+  const columns = await session.columns(`SELECT * FROM (${query}\n) AS q LIMIT 0`)
+  for (const { name: column } of columns) refuseUnreachable(name, column)
+  return {
+    name,
+    columns: columns.map(({ name: column, type, precision, scale, nullable }): Column => {
+      const plain = DRIVER_TYPES[type.toLowerCase()] ?? type.toUpperCase()
+      const native = plain === 'FIXED' ? `NUMBER(${precision ?? 38},${scale ?? 0})` : plain
+      return { name: shownName(column), type: dataTypeOf(native), native, nullable }
+    }),
+    key,
+    keyGuaranteed: false,
+    identity: `snowflake:${config.account}:${config.database}:query`,
+    estimatedRows: null,
+    estimatedBytes: null,
+  }
+}
+
 function columnFrom(row: Row): Column {
   const native = row['type'] ?? ''
   return {

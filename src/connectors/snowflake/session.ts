@@ -41,6 +41,8 @@ export interface Session {
   readonly broken: boolean
   /** Binds are `:1`, `:2` and so on. */
   rows(sql: string, values?: readonly Value[]): Promise<readonly Row[]>
+  /** The columns of a statement's result. */
+  columns(sql: string): Promise<readonly ResultColumn[]>
   /** The one value of the one row. */
   value(sql: string, values?: readonly Value[]): Promise<string | null>
   /** How many rows the statement inserted, updated or deleted. */
@@ -52,6 +54,16 @@ export interface Session {
   /** Asks the server to stop the statement that is running. */
   cancel(): void
   close(): Promise<void>
+}
+
+/** In the words of the driver: fixed, real, text, timestamp_ntz and so on. */
+export interface ResultColumn {
+  /** As the catalog would have it. */
+  readonly name: string
+  readonly type: string
+  readonly precision: number | null
+  readonly scale: number | null
+  readonly nullable: boolean
 }
 
 export interface SessionOptions {
@@ -106,6 +118,17 @@ class OpenSession implements Session {
     const { statement, rows } = await this.#inTurn(() => this.#execute(sql, values, false))
     const names = (statement.getColumns() ?? []).map((column) => shownName(column.getName()))
     return rows.map((row) => Object.fromEntries(names.map((name, place) => [name, row[place] ?? null])))
+  }
+
+  async columns(sql: string): Promise<readonly ResultColumn[]> {
+    const { statement } = await this.#inTurn(() => this.#execute(sql, [], false))
+    return (statement.getColumns() ?? []).map((column) => ({
+      name: column.getName(),
+      type: column.getType(),
+      precision: column.getPrecision() ?? null,
+      scale: column.getScale() ?? null,
+      nullable: column.isNullable(),
+    }))
   }
 
   async value(sql: string, values: readonly Value[] = []): Promise<string | null> {

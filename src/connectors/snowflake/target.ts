@@ -10,7 +10,7 @@ import type { SnowflakeConfig } from './config.ts'
 import { describeTable } from './describe.ts'
 import { schemaStatements } from './dialect.ts'
 import { tableIdentifier } from './names.ts'
-import { openSession, type Session } from './session.ts'
+import { SessionHolder } from './session-holder.ts'
 import { beginStage } from './stage.ts'
 import { StateStore } from './state-store.ts'
 import { SNOWFLAKE_TYPES } from './type-rules.ts'
@@ -23,53 +23,37 @@ export class SnowflakeTarget implements Target {
   readonly #config: SnowflakeConfig
   readonly #what: string
   readonly #store: StateStore
-  #session: Promise<Session> | null = null
-  #opened: Session | null = null
+  readonly #sessions: SessionHolder
 
   constructor(config: SnowflakeConfig, what: string) {
     this.#config = config
     this.#what = what
     this.#store = new StateStore(config.stateSchema)
-  }
-
-  async #open(): Promise<Session> {
-    if (this.#opened?.broken === true) {
-      await this.#opened.close()
-      this.#session = null
-      this.#opened = null
-    }
-    this.#session ??= openSession(this.#config, this.#what, { side: 'target', tag: 'tidemark' })
-    try {
-      this.#opened = await this.#session
-      return this.#opened
-    } catch (thrown) {
-      this.#session = null
-      throw thrown
-    }
+    this.#sessions = new SessionHolder(config, what, 'target')
   }
 
   async describe(table: TableName): Promise<Table | null> {
-    return describeTable(await this.#open(), this.#config, table)
+    return describeTable(await this.#sessions.open(), this.#config, table)
   }
 
   async readState(pipeline: string): Promise<StateRow | null> {
-    return this.#store.read(await this.#open(), pipeline)
+    return this.#store.read(await this.#sessions.open(), pipeline)
   }
 
   async readHistory(pipeline: string, limit: number): Promise<readonly HistoryRow[]> {
-    return this.#store.history(await this.#open(), pipeline, limit)
+    return this.#store.history(await this.#sessions.open(), pipeline, limit)
   }
 
   async noteQuietRun(state: State): Promise<void> {
-    await this.#store.quiet(await this.#open(), state)
+    await this.#store.quiet(await this.#sessions.open(), state)
   }
 
   async forget(pipeline: string): Promise<boolean> {
-    return this.#store.forget(await this.#open(), pipeline)
+    return this.#store.forget(await this.#sessions.open(), pipeline)
   }
 
   async begin(load: Load): Promise<Stage> {
-    return beginStage(await this.#open(), this.#store, this.#placed(load))
+    return beginStage(await this.#sessions.open(), this.#store, this.#placed(load))
   }
 
   /** A table without a schema stands in the connection's. */
@@ -94,7 +78,7 @@ export class SnowflakeTarget implements Target {
         message: `${this.#what} logs in with a password, which Snowflake refuses to more and more programs.`,
         hint: 'Give the user a key pair, and the connection its `private_key`.',
       })
-    const session = await this.#open()
+    const session = await this.#sessions.open()
     const warehouse = await session.value('SELECT CURRENT_WAREHOUSE()')
     if (warehouse === null)
       findings.push({
@@ -110,13 +94,8 @@ export class SnowflakeTarget implements Target {
     return explained(this.#placed(load))
   }
 
-  async close(): Promise<void> {
-    const session = this.#session
-    this.#session = null
-    await session?.then(
-      (one) => one.close(),
-      () => undefined,
-    )
+  close(): Promise<void> {
+    return this.#sessions.close()
   }
 }
 
