@@ -22,7 +22,7 @@ const FILE_FORMAT = [
   // Nothing between two commas is NULL, and "" is the empty text.
   'EMPTY_FIELD_AS_NULL = TRUE',
   'TRIM_SPACE = FALSE',
-  "DATE_FORMAT = 'YYYY-MM-DD'",
+  'DATE_FORMAT = AUTO',
   'TIME_FORMAT = AUTO',
   'TIMESTAMP_FORMAT = AUTO',
   'BINARY_FORMAT = HEX',

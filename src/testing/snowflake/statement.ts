@@ -76,7 +76,7 @@ export class Reader implements RewriteContext {
     const bind = this.#statement.binds[name]
     if (!bind) throw new SnowflakeError('002049', '42601', `SQL compilation error:\nBind variable :${name} not set.`)
     const value = Array.isArray(bind.value) ? (bind.value[this.bindRow] as string | null) : (bind.value as string | null)
-    if (value === null) return 'NULL'
+    if (value === null) return 'NULL::VARCHAR'
     if (bind.type === 'FIXED' || bind.type === 'REAL') return `(${Number.isFinite(Number(value)) ? value : literal(value)})`
     if (bind.type === 'BOOLEAN') return String(/^(true|1)$/i.test(value))
     if (bind.type === 'TEXT') return literal(value)
