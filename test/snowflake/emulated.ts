@@ -29,7 +29,16 @@ export async function freshSchema(server: SnowflakeEmulator): Promise<FreshSchem
       stateSchema: name,
       connectTimeoutSeconds: 10,
     },
-    connection: { type: 'snowflake', account, user, password: '${env:SNOWFLAKE_PASSWORD}', database, schema: name, warehouse, access_url: accessUrl },
+    connection: {
+      type: 'snowflake',
+      account,
+      user,
+      password: '${env:SNOWFLAKE_PASSWORD}',
+      database,
+      schema: name,
+      warehouse,
+      access_url: accessUrl,
+    },
     query: (sql) => server.query(sql.replaceAll('$', `${database}.${name}`)),
   }
 }

@@ -36,7 +36,7 @@ function selectForCsv(column: PostgresColumn, wanted: Column): string {
       return `replace(${name}::${nativeType(wanted.type)}::text, 'Infinity', 'inf')`
     case 'integer':
     case 'decimal':
-      return /^(smallint|integer|bigint|numeric)/.test(column.declared) ? name : `${name}::numeric`
+      return column.type.kind === 'integer' || column.type.kind === 'decimal' ? name : `${name}::numeric`
     case 'date':
     case 'time':
     case 'timestamp':
