@@ -53,7 +53,7 @@ export function unknownWord(what: string, path: Path, value: string, allowed: re
 }
 
 /** A value for a message; where it came from a reference, the reference. */
-export function shownValue(path: Path, value: unknown, origin: Origin): string {
+function shownValue(path: Path, value: unknown, origin: Origin): string {
   return quoted(origin.written(path) ?? String(value))
 }
 

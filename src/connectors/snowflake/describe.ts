@@ -7,8 +7,14 @@ import { identifier, isUnreachable, literal, shownName, storedName, tableIdentif
 import type { Row, Session } from './session.ts'
 import { dataTypeOf } from './type-rules.ts'
 
+/** A column of a source. `native` is null: no other system would know its type by that name. */
+export interface SnowflakeColumn extends Column {
+  /** As Snowflake prints it. */
+  readonly declared: string
+}
+
 /** The full name within the database of the connection. */
-export function fullName(config: Pick<SnowflakeConfig, 'schema'>, { schema, name }: TableName): TableName {
+function fullName(config: Pick<SnowflakeConfig, 'schema'>, { schema, name }: TableName): TableName {
   return { schema: schema ?? config.schema, name }
 }
 

@@ -83,7 +83,10 @@ async function laggedBound(session: Session, seconds: number): Promise<{ now: st
 /** For a number: up to the greatest there is, which is fixed here. */
 async function numberEdge({ session, cursor, from, pipeline }: Look): Promise<Edge> {
   const filter = filterOf(pipeline)
-  const top = await session.value(`SELECT TO_VARCHAR(MAX(${cursor.column})) FROM ${from}${filter === null ? '' : ` WHERE ${filter}`}`)
+  const where = filter === null ? '' : ` WHERE ${filter}`
+  const top = await session.value(
+    `SELECT ${cursorText(cursor, 'm.top')} FROM (SELECT MAX(${cursor.column}) AS top FROM ${from}${where}) AS m`,
+  )
   return { to: top, toClosed: true, bound: top, now: null, heldBy: [] }
 }
 

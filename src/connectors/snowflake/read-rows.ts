@@ -3,16 +3,16 @@
 import type { ReadOptions } from '../../contract/read-options.ts'
 import type { Chunk } from '../../core/chunk.ts'
 import { LoadError } from '../../core/errors.ts'
-import type { Column } from '../../core/table.ts'
+import type { SnowflakeColumn } from './describe.ts'
 import { identifier } from './names.ts'
 import type { Cells, Session } from './session.ts'
 import { toChunk } from './text-vectors.ts'
 
-/** How a column is selected so that it prints exactly. Times are in UTC. */
-export function exactText({ name, native, type }: Column): string {
+/** How a column is selected so that it prints exactly. The session's time zone is UTC. */
+function exactText({ name, declared, type }: SnowflakeColumn): string {
   const column = identifier(name)
-  if (native?.startsWith('TIMESTAMP_NTZ')) return `TO_VARCHAR(${column}, 'YYYY-MM-DD HH24:MI:SS.FF9')`
-  if (type.kind === 'timestamp') return `TO_VARCHAR(CONVERT_TIMEZONE('UTC', ${column}), 'YYYY-MM-DD HH24:MI:SS.FF9')`
+  if (declared.startsWith('TIMESTAMP_NTZ')) return `TO_VARCHAR(${column}, 'YYYY-MM-DD HH24:MI:SS.FF9')`
+  if (type.kind === 'timestamp') return `TO_VARCHAR(${column}::TIMESTAMP_LTZ, 'YYYY-MM-DD HH24:MI:SS.FF9')`
   if (type.kind === 'time') return `TO_VARCHAR(${column}, 'HH24:MI:SS.FF9')`
   if (type.kind === 'date') return `TO_VARCHAR(${column}, 'YYYY-MM-DD')`
   if (type.kind === 'bytes') return `TO_VARCHAR(${column}, 'HEX')`
@@ -22,7 +22,12 @@ export function exactText({ name, native, type }: Column): string {
 }
 
 /** Columns of `source` in the order and the types that are wanted. Throws `stopped`, `short-read`, `value-refused`. */
-export async function* readRows(session: Session, source: readonly Column[], rest: string, options: ReadOptions): AsyncIterable<Chunk> {
+export async function* readRows(
+  session: Session,
+  source: readonly SnowflakeColumn[],
+  rest: string,
+  options: ReadOptions,
+): AsyncIterable<Chunk> {
   const { columns, signal, chunkBytes } = options
   const select = columns.map((wanted) => {
     const column = source.find(({ name }) => name === wanted.name)

@@ -14,12 +14,16 @@ import type { Table, TableName } from '../../core/table.ts'
 import { chooseLateRows, seesTransactions } from './bound.ts'
 import type { SnowflakeConfig } from './config.ts'
 import { cursorOf, watermarkOfText } from './cursor.ts'
-import { describeQuery, describeTable } from './describe.ts'
+import { describeQuery, describeTable, type SnowflakeColumn } from './describe.ts'
 import { isAbove, readHead } from './head.ts'
 import { shownName } from './names.ts'
 import { rangePredicate, relation } from './predicate.ts'
 import { readRows } from './read-rows.ts'
 import { SessionHolder } from './session-holder.ts'
+
+interface SnowflakeTable extends Table {
+  readonly columns: readonly SnowflakeColumn[]
+}
 
 export class SnowflakeSource implements Source {
   readonly formats = ['columns'] as const
@@ -39,7 +43,7 @@ export class SnowflakeSource implements Source {
     return table
   }
 
-  async #describe(pipeline: TablePipeline): Promise<Table> {
+  async #describe(pipeline: TablePipeline): Promise<SnowflakeTable> {
     const session = await this.#sessions.open()
     const { table: name, query } = pipeline.source
     const table =
@@ -58,7 +62,7 @@ export class SnowflakeSource implements Source {
             hint: `Leave it out with \`columns: { exclude: [${column}] }\`, or convert it to a text in a \`query\`.`,
           },
         )
-    return table
+    return { ...table, columns: table.columns.map((column) => ({ ...column, declared: column.native ?? '', native: null })) }
   }
 
   async head(pipeline: ResolvedPipeline, table: Table, state: State | null, request: RunRequest): Promise<Head> {
