@@ -43,7 +43,7 @@ export function needsFiller({ columns }: Pick<Load, 'columns'>): boolean {
 /** Rows go from their files into the table itself. */
 export function goesStraightIn(load: Load): boolean {
   if (needsFiller(load) || !keepsAll(load)) return false
-  if (load.strategy === 'overwrite-partition') return load.partition?.byKey !== true
+  if (load.strategy === 'overwrite-partition') return load.partition?.absent === true
   return load.creates || (load.strategy === 'append' && load.replaces === null)
 }
 

@@ -8,26 +8,34 @@ import type { Chunk } from '../../core/chunk.ts'
 import { LoadError } from '../../core/errors.ts'
 import { invariant } from '../../core/invariant.ts'
 import { type Load, NO_ROWS, type RowCounts } from '../../core/load.ts'
+import type { SchemaChange } from '../../core/schema-change.ts'
 import type { Settlement } from '../../core/settlement.ts'
+import { refuseShrinking } from '../../core/shrink.ts'
 import { encodeCsv, withFiller } from '../../formats/csv.ts'
 import { copyInto, createStage, goesStraightIn, keepsAll, keyFacts, needsFiller, newestRows, type Statements, statements } from './apply.ts'
 import { schemaExists } from './describe.ts'
 import { schemaStatements } from './dialect.ts'
+import type { Ledger } from './ledger.ts'
 import { identifier, literal, tableIdentifier } from './names.ts'
+import { holdingPartitions, partitionCondition } from './partition-condition.ts'
 import { queryTag, type Session } from './session.ts'
 import { StagedFiles } from './staged-files.ts'
-import { lostTransaction, type StateStore } from './state-store.ts'
+import type { StateStore } from './state-store.ts'
+import { inTransaction, lostTransaction } from './transaction.ts'
 
-/** Makes ready for the rows of a slice. */
-export async function beginStage(session: Session, store: StateStore, load: Load): Promise<SnowflakeStage> {
+/** Makes ready for the rows of a slice, or with a ledger for those of a partition. */
+export async function beginStage(session: Session, store: StateStore, load: Load, ledger: Ledger | null = null): Promise<SnowflakeStage> {
   await session.run(`ALTER SESSION SET QUERY_TAG = ${literal(queryTag(load.pipeline, load.runId))}`)
-  await store.prepare(session)
-  for (const change of load.changes) {
-    const schema = change.kind === 'create-table' ? change.table.name.schema : null
-    if (schema !== null && !(await schemaExists(session, schema))) await session.run(`CREATE SCHEMA IF NOT EXISTS ${identifier(schema)}`)
-    for (const statement of schemaStatements(change)) await session.run(statement)
-  }
-  return new SnowflakeStage(session, store, load)
+  if (ledger === null) await store.prepare(session)
+  for (const change of load.changes) await changeSchema(session, change)
+  return new SnowflakeStage(session, store, load, ledger)
+}
+
+/** Outside of a transaction. */
+export async function changeSchema(session: Session, change: SchemaChange): Promise<void> {
+  const schema = change.kind === 'create-table' ? change.table.name.schema : null
+  if (schema !== null && !(await schemaExists(session, schema))) await session.run(`CREATE SCHEMA IF NOT EXISTS ${identifier(schema)}`)
+  for (const statement of schemaStatements(change)) await session.run(statement)
 }
 
 class SnowflakeStage implements Stage {
@@ -38,15 +46,19 @@ class SnowflakeStage implements Stage {
   /** Beside the target table, under a name that nothing else has. */
   readonly #stage: string
   readonly #begun = performance.now()
+  readonly #ledger: Ledger | null
+  /** Partitions from which rows have moved into this one: they are to be loaded again. */
+  #robbed: readonly string[] = []
   #committing: Promise<unknown> | null = null
   #staged = false
   #ending = false
   #aborted = false
 
-  constructor(session: Session, store: StateStore, load: Load) {
+  constructor(session: Session, store: StateStore, load: Load, ledger: Ledger | null) {
     this.#session = session
     this.#store = store
     this.#load = load
+    this.#ledger = ledger
     const id = randomUUID()
     this.#files = new StagedFiles(session, `${load.runId.replaceAll(/[^\w-]/g, '_')}/${id}`)
     this.#stage = tableIdentifier({ schema: load.table.name.schema, name: `tidemark_stage_${id.replaceAll('-', '')}` })
@@ -65,50 +77,106 @@ class SnowflakeStage implements Stage {
   }
 
   async #commit(settlement: Settlement, rowsRead: number): Promise<RowCounts> {
-    invariant(settlement.kind === 'state', 'Snowflake loads no partitions')
     try {
       await this.#files.finish()
       const { strategy, replaces } = this.#load
-      const isIdle = rowsRead === 0 && strategy !== 'replace' && replaces === null
+      const isIdle = rowsRead === 0 && strategy !== 'replace' && strategy !== 'overwrite-partition' && replaces === null
       const direct = goesStraightIn(this.#load)
       const deduplicated = isIdle || direct ? 0 : await this.#fillStage(rowsRead)
-      return await this.#transact(settlement, rowsRead, async () => {
+      const apply = async (): Promise<RowCounts> => {
         if (isIdle) return NO_ROWS
-        if (!direct) return this.#apply(rowsRead, deduplicated)
+        if (!direct) return strategy === 'overwrite-partition' ? this.#replacePartition(rowsRead) : this.#apply(rowsRead, deduplicated)
         await this.#copy(tableIdentifier(this.#load.table.name), rowsRead)
         return { ...NO_ROWS, inserted: rowsRead }
-      })
+      }
+      return settlement.kind === 'state'
+        ? await this.#commitSlice(settlement, rowsRead, apply)
+        : await this.#commitPartition(settlement, rowsRead, apply)
     } finally {
       await this.#cleanUp()
     }
   }
 
+  /** The fence comes last here too. */
+  async #commitPartition(
+    { claim, checksum, closed }: Settlement & { kind: 'partition' },
+    rowsRead: number,
+    apply: () => Promise<RowCounts>,
+  ): Promise<RowCounts> {
+    const ledger = this.#ledger
+    invariant(ledger !== null, 'a partition is committed without a ledger')
+    const session = this.#session
+    this.#goOn()
+    const counts = await inTransaction(
+      session,
+      async (transaction) => {
+        const rows = await apply()
+        await this.#store.lock(session, transaction)
+        await ledger.reopen(session, claim.pipeline, this.#robbed)
+        await ledger.settle(session, claim, rowsRead, checksum, closed, transaction)
+        return rows
+      },
+      () => this.#noReturn(),
+    )
+    if (!(await ledger.isSettled(session, claim))) throw lostTransaction(session)
+    return counts
+  }
+
+  /** The staged rows become the partition's only ones: its own go, and rows under a staged key wherever they are. */
+  async #replacePartition(rowsRead: number): Promise<RowCounts> {
+    const { partition, table, key, pipeline } = this.#load
+    invariant(partition !== null && this.#ledger !== null, 'a partition is replaced without one')
+    const session = this.#session
+    const target = tableIdentifier(table.name)
+    const replaced = await session.run(
+      `DELETE FROM ${target} WHERE ${partitionCondition(table, partition.column, partition.partition.bounds)}`,
+    )
+    refuseShrinking(this.#load, replaced, rowsRead)
+    let moved = 0
+    if (key.length > 0 && rowsRead > 0) {
+      const sameKey = key.map((name) => `t.${identifier(name)} = s.${identifier(name)}`).join(' AND ')
+      const column = identifier(partition.column)
+      // Which of two partitions was read later is not known: those that rows are taken from are loaded again.
+      const values = `SELECT DISTINCT t.${column} AS ${column} FROM ${target} AS t JOIN ${this.#stage} AS s ON ${sameKey}`
+      if (Number(await session.value(`SELECT count(*) FROM (${values})`)) > 0) {
+        const committed = await this.#ledger.rows(session, pipeline, { status: 'committed' })
+        const robbed = await holdingPartitions(session, values, table, partition.by, committed)
+        this.#robbed = robbed.filter((one) => one !== partition.partition.key)
+        moved = await session.run(`DELETE FROM ${target} AS t USING ${this.#stage} AS s WHERE ${sameKey}`)
+      }
+    }
+    const inserted = await session.run(statements(this.#load, this.#stage).insertAll)
+    return { ...NO_ROWS, inserted, deleted: replaced + moved }
+  }
+
   /** Rows and state in one transaction. The fence comes last: its lock is that of all pipelines, and is held only for moments. */
-  async #transact({ from, to }: Settlement & { kind: 'state' }, rowsRead: number, apply: () => Promise<RowCounts>): Promise<RowCounts> {
+  async #commitSlice({ from, to }: Settlement & { kind: 'state' }, rowsRead: number, apply: () => Promise<RowCounts>): Promise<RowCounts> {
     const session = this.#session
     const load = this.#load
     const forgets = load.cause === 'full-refresh' && (await this.#store.hasLedger(session))
     this.#goOn()
-    await session.run('BEGIN')
-    try {
-      const transaction = await session.value('SELECT CURRENT_TRANSACTION()')
-      if (transaction === null) throw lostTransaction(session)
-      await this.#store.refuseMoved(session, from, to.pipeline)
-      const counts = await apply()
-      await this.#store.advance(session, from, to, load.runId, transaction)
-      if (forgets) await this.#store.forgetPartitions(session, load.pipeline)
-      const seconds = (performance.now() - this.#begun) / 1000
-      await this.#store.record(session, from, to, rowsRead, counts, load, seconds, transaction)
-      this.#goOn()
-      this.#ending = true
-      await session.run('COMMIT')
-      // Where the server had ended the transaction before, COMMIT is no error.
-      if (!(await this.#store.isRecorded(session, to, load.runId))) throw lostTransaction(session)
-      return counts
-    } catch (thrown) {
-      await session.rollback()
-      throw thrown
-    }
+    const counts = await inTransaction(
+      session,
+      async (transaction) => {
+        await this.#store.refuseMoved(session, from, to.pipeline)
+        const rows = await apply()
+        await this.#store.advance(session, from, to, load.runId, transaction)
+        if (forgets) await this.#store.forgetPartitions(session, load.pipeline)
+        const seconds = (performance.now() - this.#begun) / 1000
+        await this.#store.record(session, from, to, rowsRead, rows, load, seconds, transaction)
+        return rows
+      },
+      () => this.#noReturn(),
+    )
+    // Where the server had ended the transaction before, COMMIT is no error.
+    if (!(await this.#store.isRecorded(session, to, load.runId))) throw lostTransaction(session)
+    return counts
+  }
+
+  /** From here on nothing interrupts: a COMMIT that is interrupted may be made all the same. */
+  #noReturn(): void {
+    this.#goOn()
+    this.#ending = true
   }
 
   /** Returns how many rows share a key with a newer one. Throws `null-key`, `short-read`. */

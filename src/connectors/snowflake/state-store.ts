@@ -23,6 +23,7 @@ import { schemaExists } from './describe.ts'
 import { SNOWFLAKE } from './dialect.ts'
 import { identifier, shownName, tableIdentifier } from './names.ts'
 import type { Row, Session, Value } from './session.ts'
+import { lostTransaction, within } from './transaction.ts'
 
 const FENCE = 'pipeline_fence'
 /** The session's time zone is UTC. */
@@ -81,7 +82,16 @@ export class StateStore {
   async read(session: Session, pipeline: string): Promise<StateRow | null> {
     const found = await this.#whole(session)
     if (found === 'missing') return null
-    const rows = await session.rows(bound(found === 'whole' ? this.#sql.read : this.#sql.readAdopted), [pipeline])
+    return this.#read(session, found === 'whole' ? this.#sql.read : this.#sql.readAdopted, pipeline)
+  }
+
+  /** In tables that are there; also inside a transaction. */
+  find(session: Session, pipeline: string): Promise<StateRow | null> {
+    return this.#read(session, this.#sql.read, pipeline)
+  }
+
+  async #read(session: Session, sql: string, pipeline: string): Promise<StateRow | null> {
+    const rows = await session.rows(bound(sql), [pipeline])
     if (rows.length > 1) throw new LoadError('state-corrupted', `${WATERMARKS} has several rows of pipeline ${pipeline}.`)
     const [row] = rows
     return row === undefined ? null : stateFrom(pipeline, withMicroseconds(row))
@@ -125,18 +135,22 @@ export class StateStore {
     if (epoch !== (from === null ? null : String(from.epoch))) throw conflict(pipeline)
   }
 
+  /** Until the transaction ends nobody else moves a state or a ledger of this schema. Throws `try-again`. */
+  async lock(session: Session, transaction: string): Promise<void> {
+    if ((await session.run(`UPDATE ${this.#table(FENCE)} SET held = held + 1 WHERE ${within(1)}`, [transaction])) < 1)
+      throw lostTransaction(session)
+  }
+
   /**
    * Compare-and-set, under the lock, inside the transaction of the rows and of no other. Throws `state-conflict`, `state-corrupted`,
    * and `try-again` where the server has ended that transaction meanwhile: what came after would stand alone.
    */
   async advance(session: Session, from: State | null, to: State, runId: string, transaction: string): Promise<void> {
-    const within = `CURRENT_TRANSACTION() = `
-    if ((await session.run(`UPDATE ${this.#table(FENCE)} SET held = held + 1 WHERE ${within}:1`, [transaction])) < 1)
-      throw lostTransaction(session)
+    await this.lock(session, transaction)
     const parameters = stateParameters(from, to, runId)
-    const last = `:${parameters.length + 1}`
+    const own = within(parameters.length + 1)
     if (from === null) await this.refuseMoved(session, null, to.pipeline)
-    const sql = from === null ? insertWhere(this.#sql.insert, `${within}${last}`) : `${this.#sql.advance} AND ${within}${last}`
+    const sql = from === null ? insertWhere(this.#sql.insert, own) : `${this.#sql.advance} AND ${own}`
     if ((await session.run(bound(sql), [...parameters, transaction])) !== 1) throw conflict(to.pipeline)
     const [newest] = from === null ? await session.rows(bound(this.#sql.readHistory), [to.pipeline, 1]) : []
     if (newest !== undefined && BigInt(newest['epoch'] ?? '0') >= to.epoch) throw historyAhead(to.pipeline, to.epoch)
@@ -154,7 +168,7 @@ export class StateStore {
   ): Promise<void> {
     await session.run(bound(this.#sql.count), [to.pipeline, movedRows(rows), runId])
     const parameters: readonly Value[] = historyParameters(from, to, rowsRead, rows, cause, seconds, runId)
-    const sql = insertWhere(this.#sql.addHistory, `CURRENT_TRANSACTION() = :${parameters.length + 1}`)
+    const sql = insertWhere(this.#sql.addHistory, within(parameters.length + 1))
     if ((await session.run(bound(sql), [...parameters, transaction])) !== 1) throw lostTransaction(session)
   }
 
@@ -173,10 +187,6 @@ export class StateStore {
 /** INSERT … VALUES with a condition. */
 function insertWhere(sql: string, condition: string): string {
   return sql.replace(/VALUES \(([\s\S]*)\)$/, (_, values: string) => `SELECT ${values} WHERE ${condition}`)
-}
-
-export function lostTransaction({ what }: Session): LoadError {
-  return new LoadError('try-again', `${what} ended the transaction before its commit; nothing of it was written.`, { where: what })
 }
 
 /** Snowflake prints nanoseconds, which no state has. */

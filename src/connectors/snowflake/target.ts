@@ -10,6 +10,9 @@ import type { SnowflakeConfig } from './config.ts'
 import { describeTable } from './describe.ts'
 import { schemaStatements } from './dialect.ts'
 import { tableIdentifier } from './names.ts'
+import { partitionCondition } from './partition-condition.ts'
+import { SnowflakePartitions } from './partition-target.ts'
+import { openSession } from './session.ts'
 import { SessionHolder } from './session-holder.ts'
 import { beginStage } from './stage.ts'
 import { StateStore } from './state-store.ts'
@@ -17,19 +20,28 @@ import { SNOWFLAKE_TYPES } from './type-rules.ts'
 
 export class SnowflakeTarget implements Target {
   readonly formats = ['csv', 'columns'] as const
-  readonly strategies = ['append', 'merge', 'delete-insert', 'replace'] as const
+  readonly strategies = ['append', 'merge', 'delete-insert', 'overwrite-partition', 'replace'] as const
   readonly atomic = true
   readonly types = SNOWFLAKE_TYPES
   readonly #config: SnowflakeConfig
   readonly #what: string
   readonly #store: StateStore
   readonly #sessions: SessionHolder
+  readonly partitions: SnowflakePartitions
 
   constructor(config: SnowflakeConfig, what: string) {
     this.#config = config
     this.#what = what
     this.#store = new StateStore(config.stateSchema)
     this.#sessions = new SessionHolder(config, what, 'target')
+    const ends = {
+      main: () => this.#sessions.open(),
+      another: (tag: string) => openSession(config, what, { side: 'target', tag }),
+      describe: (table: TableName) => this.describe(table),
+      placed: (load: Load) => this.#placed(load),
+      full: (table: TableName) => this.#full(table),
+    }
+    this.partitions = new SnowflakePartitions(ends, this.#store, config.stateSchema)
   }
 
   async describe(table: TableName): Promise<Table | null> {
@@ -91,11 +103,13 @@ export class SnowflakeTarget implements Target {
   }
 
   explain(load: Load): readonly string[] {
-    return explained(this.#placed(load))
+    const settle = load.partition === null ? [] : [this.partitions.settleStatement]
+    return [...explained(this.#placed(load)), ...settle]
   }
 
-  close(): Promise<void> {
-    return this.#sessions.close()
+  async close(): Promise<void> {
+    await this.partitions.close()
+    await this.#sessions.close()
   }
 }
 
@@ -112,6 +126,11 @@ function explained(load: Load): readonly string[] {
 }
 
 function applying(load: Load, sql: ReturnType<typeof statements>): readonly string[] {
+  const { partition, table } = load
+  if (load.strategy === 'overwrite-partition' && partition !== null) {
+    const where = partitionCondition(table, partition.column, partition.partition.bounds)
+    return [`DELETE FROM ${tableIdentifier(table.name)} WHERE ${where}`, sql.insertAll]
+  }
   if (load.creates) return [sql.insertAll]
   if (load.strategy === 'append' || load.key.length === 0) return [sql.deleteAll, sql.insertAll]
   const missing = load.strategy === 'replace' ? [sql.deleteMissing] : []
