@@ -5,6 +5,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { duckdbTypes } from '../src/connectors/duckdb/type-rules.ts'
 import { type CatalogType, POSTGRES_TYPES, readType } from '../src/connectors/postgres/column-types.ts'
+import { SNOWFLAKE_TYPES } from '../src/connectors/snowflake/type-rules.ts'
 import { ERRORS, type ErrorKind } from '../src/core/errors.ts'
 import type { Column } from '../src/core/table.ts'
 
@@ -87,14 +88,25 @@ const TYPES: readonly (Partial<CatalogType> & { readonly name: string; readonly 
   { name: 'geometry', formatted: 'a type of an extension', builtin: false },
 ]
 
+/** What Snowflake's types can't hold, by kind. */
+const SNOWFLAKE_LIMITS: Readonly<Record<string, string | undefined>> = {
+  decimal: 'NaN',
+  date: 'infinity, and years before 1 or after 9999',
+  timestamp: 'infinity, and years before 1 or after 9999',
+  time: '24:00:00',
+}
+
 export function typesPage(): string {
   const rows = TYPES.map(({ refuses, ...type }) => {
     const { type: logical, native } = readType({ ...BASE, ...type })
     const column: Column = { name: 'c', type: logical, native, nullable: true }
     const postgres = POSTGRES_TYPES.targetColumn(column).native ?? ''
     const duckdb = duckdbTypes.targetColumn(column).native ?? ''
+    const snowflake = SNOWFLAKE_TYPES.targetColumn(column).native ?? ''
     const asText = duckdb === 'VARCHAR' && (logical.kind !== 'text' || type.kind === 'e')
-    return `| ${type.formatted} | ${postgres} | ${postgres === 'text' && type.formatted !== 'text' ? 'exact, as text' : 'exact'} | ${duckdb} | ${asText ? 'exact, as text' : 'exact'}${refuses === undefined ? '' : `; refuses ${refuses}`} |`
+    const textThere = snowflake === 'VARCHAR' && (logical.kind !== 'text' || type.kind === 'e')
+    const limits = SNOWFLAKE_LIMITS[logical.kind]
+    return `| ${type.formatted} | ${postgres} | ${postgres === 'text' && type.formatted !== 'text' ? 'exact, as text' : 'exact'} | ${duckdb} | ${asText ? 'exact, as text' : 'exact'}${refuses === undefined ? '' : `; refuses ${refuses}`} | ${snowflake} | ${textThere ? 'exact, as text' : `exact${limits === undefined ? '' : `; refuses ${limits}`}`} |`
   })
   return `# Types
 
@@ -105,8 +117,8 @@ The table shows the type that a new target table gets. Domains count as what the
 holds every value, such as \`bigint\` for \`integer\` or \`text\` for anything in Postgres, is left as it is; one that can't is
 [schema-conflict](errors.md#schema-conflict).
 
-| PostgreSQL source | in PostgreSQL | values | in DuckDB | values |
-| ----------------- | ------------- | ------ | --------- | ------ |
+| PostgreSQL source | in PostgreSQL | values | in DuckDB | values | in Snowflake | values |
+| ----------------- | ------------- | ------ | --------- | ------ | ------------ | ------ |
 ${rows.join('\n')}
 
 * Microseconds, infinite dates and times, NaN and negative zero of floats pass as they are.
@@ -114,6 +126,8 @@ ${rows.join('\n')}
   cast it: \`SELECT id, amount::numeric(38,9) AS amount, updated_at FROM orders\`.
 * \`timestamp without time zone\` stays without one; nothing is converted.
 * \`character(n)\` comes to DuckDB without the blanks that Postgres pads it with, which mean nothing in SQL.
+* Snowflake has one type of floats, of 64 bits: \`real\` arrives as the same number. \`timestamp with time zone\` is TIMESTAMP_LTZ, the same instant.
+  A target column of less than six digits of a second, with a collation, of type VARIANT, or of less scale is refused: it would change values.
 * \`json\` keeps its text. \`jsonb\` arrives as Postgres prints it.
 `
 }

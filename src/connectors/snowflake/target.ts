@@ -16,7 +16,7 @@ import { openSession } from './session.ts'
 import { SessionHolder } from './session-holder.ts'
 import { beginStage } from './stage.ts'
 import { StateStore } from './state-store.ts'
-import { SNOWFLAKE_TYPES } from './type-rules.ts'
+import { SNOWFLAKE_TYPES, targetTypeOf } from './type-rules.ts'
 
 export class SnowflakeTarget implements Target {
   readonly formats = ['csv', 'columns'] as const
@@ -45,7 +45,8 @@ export class SnowflakeTarget implements Target {
   }
 
   async describe(table: TableName): Promise<Table | null> {
-    return describeTable(await this.#sessions.open(), this.#config, table)
+    const found = await describeTable(await this.#sessions.open(), this.#config, table)
+    return found && { ...found, columns: found.columns.map((column) => ({ ...column, type: targetTypeOf(column.native ?? '') })) }
   }
 
   async readState(pipeline: string): Promise<StateRow | null> {

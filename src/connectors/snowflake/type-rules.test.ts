@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest'
 import type { DataType } from '../../core/data-type.ts'
 import type { Column } from '../../core/table.ts'
-import { dataTypeOf, SNOWFLAKE_TYPES } from './type-rules.ts'
+import { SNOWFLAKE_TYPES, targetTypeOf } from './type-rules.ts'
 
 const column = (type: DataType, name = 'c'): Column => ({ name, type, native: null, nullable: true })
-const existing = (native: string): Column => ({ name: 'c', type: dataTypeOf(native), native, nullable: true })
+const existing = (native: string): Column => ({ name: 'c', type: targetTypeOf(native), native, nullable: true })
 
 const MADE: readonly (readonly [DataType, string])[] = [
   [{ kind: 'boolean' }, 'BOOLEAN'],

@@ -64,6 +64,15 @@ export function dataTypeOf(native: string): DataType {
   return (plain === undefined ? undefined : PLAIN[plain]) ?? { kind: 'other', native }
 }
 
+/**
+ * The same for a target's column: the NUMBER that tidemark makes for an integer holds integers. At a source it may hold more than 64 bits do.
+ */
+export function targetTypeOf(native: string): DataType {
+  const digits = /^NUMBER\((\d+),0\)$/.exec(native)?.[1]
+  const bits = ([8, 16, 32, 64] as const).find((one) => DIGITS[one] === Number(digits))
+  return bits === undefined ? dataTypeOf(native) : { kind: 'integer', bits }
+}
+
 /** Snowflake's judgement. Values travel as text, and are converted as they are loaded. */
 export const SNOWFLAKE_TYPES: TypeRules = {
   targetColumn(column: Column): Column {
@@ -74,13 +83,13 @@ export const SNOWFLAKE_TYPES: TypeRules = {
         { hint: 'Give it another name with AS in a `query`, or leave it out with `columns: { exclude: […] }`.' },
       )
     const native = nativeOf(column.type)
-    return { ...column, native, type: dataTypeOf(native), generated: false }
+    return { ...column, native, type: targetTypeOf(native), generated: false }
   },
   compare(existing, wanted) {
     if (existing.native === wanted.native) return 'same'
     if (existing.type.kind === 'other' || existing.type.kind === 'json') return 'conflict'
     if (losesFractions(existing)) return 'conflict'
-    if (sameType(existing.type, wanted.type) || holds(existing.type, wanted.type)) return 'fits'
+    if (sameType(existing.type, wanted.type) || holds(dataTypeOf(existing.native ?? ''), dataTypeOf(wanted.native ?? ''))) return 'fits'
     return grows(existing, wanted) ? 'widen' : 'conflict'
   },
 }
@@ -93,7 +102,6 @@ function losesFractions({ native, type }: Column): boolean {
 
 /** A NUMBER may only grow in digits before the point. */
 function grows(existing: Column, wanted: Column): boolean {
-  return existing.type.kind === 'decimal' && wanted.type.kind === 'decimal' && existing.type.scale === wanted.type.scale
-    ? holds(wanted.type, existing.type)
-    : false
+  const [a, b] = [dataTypeOf(existing.native ?? ''), dataTypeOf(wanted.native ?? '')]
+  return a.kind === 'decimal' && b.kind === 'decimal' && a.scale === b.scale && holds(b, a)
 }
