@@ -103,6 +103,7 @@ const conversion = (type: string) => (call: Call) => {
 
 function toNumber(call: Call): string {
   const [value, ...digits] = call.args
+  if (digits.length === 1 && /^'X+'$/.test(digits[0]!)) return `CAST(CAST('0x' || (${value}) AS UBIGINT) AS DECIMAL(38,0))`
   if (digits.some((one) => !/^\d+$/.test(one))) throw unknown(`${call.name} with a format`)
   return call.context.cast(value!, digits.length > 0 ? `NUMBER(${digits.join(',')})` : 'NUMBER', call.attempt)
 }
