@@ -1,5 +1,7 @@
 // What goes wrong between tidemark and Snowflake (emulated), at every statement of a load: exactly once, with the right counts.
 
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { afterAll, afterEach, describe, expect, test } from 'vitest'
 import { addOrders, changeOrders, makeOrders } from '../servers/orders-table.ts'
 import { startSnowflake } from './emulated.ts'
@@ -49,4 +51,37 @@ test('an append whose commit was not answered is not made twice', async () => {
   const result = await all.loading.run({}, QUICK)
   expect(result).toMatchObject({ error: null, rows: { inserted: 100 } })
   expect(await all.target()).toEqual(await all.source())
+})
+
+test('statements that take longer than the server holds a request are waited for', async () => {
+  const patient = await startSnowflake({ inProgressAfterMs: 200 })
+  try {
+    await using all = await startSnowflakeLoading(patient, { orders: { write: 'merge' } })
+    await makeOrders(all.loading.source, 100)
+    patient.faults.add({ kind: 'slow', milliseconds: 1500, sql: /^COPY INTO/ }, { kind: 'slow', milliseconds: 1500, sql: /^COMMIT/ })
+    expect(await all.loading.run({}, { retries: 0 })).toMatchObject({ error: null, rows: { inserted: 100 } })
+    expect(patient.faults.fired.slow).toBe(2)
+    expect(await all.target()).toEqual(await all.source())
+  } finally {
+    await patient.stop()
+  }
+})
+
+test('a server that does not answer is unreachable after connect_timeout', async () => {
+  const silent = createServer(() => undefined)
+  await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve))
+  try {
+    const { port } = silent.address() as AddressInfo
+    await using all = await startSnowflakeLoading(server, undefined, { access_url: `http://127.0.0.1:${port}`, connect_timeout: '1s' })
+    await makeOrders(all.loading.source, 1)
+    const began = performance.now()
+    expect((await all.loading.run({}, { retries: 0 })).error).toMatchObject({
+      code: 'unreachable',
+      message: expect.stringContaining('within 1 s'),
+    })
+    expect(performance.now() - began).toBeLessThan(8000)
+  } finally {
+    silent.closeAllConnections()
+    silent.close()
+  }
 })

@@ -82,7 +82,8 @@ test('a full refresh takes away what no partition has', async () => {
 
 /** What Snowflake does by itself after five minutes: workers of the dead process may have been in the middle of a claim. */
 async function endOrphans(): Promise<void> {
-  for (const [, , session] of await server.query('SHOW TRANSACTIONS IN ACCOUNT')) await server.query(`SELECT SYSTEM$ABORT_SESSION(${session})`)
+  for (const [, , session] of await server.query('SHOW TRANSACTIONS IN ACCOUNT'))
+    await server.query(`SELECT SYSTEM$ABORT_SESSION(${session})`)
 }
 
 test.each(PARTITION_CRASH_POINTS.map((point) => [point] as const))('killed at %s, and run again', async (point) => {

@@ -45,7 +45,6 @@ export async function makeConnection(config: SnowflakeConfig, queryTag: string):
     ...(await loginOptions(config)),
     application: 'tidemark',
     queryTag,
-    timeout: config.connectTimeoutSeconds * 1000,
     sfRetryMaxLoginRetries: LOGIN_TRIES,
     clientSessionKeepAlive: true,
     fetchAsString: ['Number', 'Date', 'JSON', 'Boolean', 'Buffer'],

@@ -77,16 +77,38 @@ export async function openSession(config: SnowflakeConfig, what: string, { side,
   let connection: DriverConnection
   try {
     connection = await makeConnection(config, tag)
-    await new Promise<void>((resolve, reject) => {
-      connection.connect((error) => (error === undefined || error === null ? resolve() : reject(error)))
-    })
+    await connect(connection, config.connectTimeoutSeconds)
   } catch (thrown) {
     throw snowflakeError(thrown, what, side, false)
   }
   const session = new OpenSession(connection, what, side)
   const settings = Object.entries(PINNED).map(([name, value]) => `${name} = ${typeof value === 'string' ? `'${value}'` : value}`)
-  await session.run(`ALTER SESSION SET ${settings.join(', ')}`)
+  try {
+    await session.run(`ALTER SESSION SET ${settings.join(', ')}`)
+  } catch (thrown) {
+    await session.close()
+    throw thrown
+  }
   return session
+}
+
+/** The driver's own limit is that of every answer, and a long statement answers late. */
+async function connect(connection: DriverConnection, seconds: number): Promise<void> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_, reject) => {
+    const error = Object.assign(new Error(`no answer within ${seconds} s`), { code: 401001 })
+    timer = setTimeout(() => reject(error), seconds * 1000)
+  })
+  const connected = new Promise<void>((resolve, reject) => {
+    connection.connect((error) => (error === undefined || error === null ? resolve() : reject(error)))
+  })
+  try {
+    await Promise.race([connected, late])
+  } finally {
+    clearTimeout(timer)
+    // What comes too late is met by nobody.
+    connected.catch(() => undefined)
+  }
 }
 
 /** `tidemark:orders_etl:0f3c…` */
