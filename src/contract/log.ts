@@ -55,8 +55,8 @@ export interface LogObservation {
   readonly head: Position
   /** What a stored position belongs to. */
   readonly identity: string
-  /** What stands at the source already under the pipeline's names. */
-  readonly there: { readonly slot: boolean; readonly publication: boolean }
+  /** What stands at the source already under the pipeline's names. `slot`: what tells it from a later one of that name; null: there is none. */
+  readonly there: { readonly slot: string | null; readonly publication: boolean }
   readonly values: readonly ValueFormat[]
   /** Tables are copied all together, and none of them alone. */
   readonly together?: boolean

@@ -54,7 +54,7 @@ export async function observeBeginning(
 
 /** A slot that nobody here remembers is another project's, whose place in the log would be lost with it. Throws `log-unavailable`. */
 function refuseTakenSlot({ name, source }: CdcPipeline, seen: LogObservation, state: State | null): void {
-  if (!seen.there.slot || (state !== null && fingerprintWords(state.fingerprint, 'source').has(seen.identity))) return
+  if (seen.there.slot === null || (state !== null && fingerprintWords(state.fingerprint, 'source').has(seen.identity))) return
   throw new LoadError(
     'log-unavailable',
     `Slot ${source.slot} exists already, and the target does not know it as one of pipeline ${name}.`,

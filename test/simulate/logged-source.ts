@@ -49,7 +49,7 @@ export class LoggedSource implements LogSource {
       layouts: known.map(({ columns }) => ({ rows: 'never-rewritten', columns: String(columns.length) })),
       head: logPosition(head),
       identity: 'log',
-      there: { slot: slot !== null, publication: slot !== null },
+      there: { slot: slot === null ? null : 'slot', publication: slot !== null },
       values: ['pg-text'],
     }
   }

@@ -88,7 +88,7 @@ export class KafkaLog implements LogSource {
       layouts: described.map(() => ({ rows: '', columns: '' })),
       head: printTopicPlaces(head),
       identity: `kafka/${await client.clusterId()}/${pipeline.source.kafka?.topicPrefix}`,
-      there: { slot: false, publication: false },
+      there: { slot: null, publication: false },
       values: ['pg-text'],
       together: pipeline.source.kafka?.consistency === 'transaction',
     }

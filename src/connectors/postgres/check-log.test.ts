@@ -17,6 +17,7 @@ const LIMITS: LogLimits = {
 }
 
 const SLOT: Slot = {
+  mark: '0/1',
   plugin: 'pgoutput',
   database: 'shop',
   temporary: false,

@@ -33,7 +33,7 @@ import { refuseGap, refuseSlot, refuseWait } from './refuse-slot.ts'
 import { Relations } from './relations.ts'
 import { ReplicationStream, type StreamedChunk } from './replication-stream.ts'
 import { openSession, type Session } from './session.ts'
-import { dropSlot, readSlot, waitForSlot } from './slot.ts'
+import { dropSlot, readSlot, replaceSlot, waitForSlot } from './slot.ts'
 import { refuseRewritten } from './table-layout.ts'
 import { readTimelineHistory, type TimelineHistory } from './timeline-history.ts'
 
@@ -70,7 +70,7 @@ export class PostgresLog implements LogSource {
     return {
       tables,
       layouts: tables.map(({ layout }) => layout),
-      there: { slot: slot !== null, publication: publication !== null },
+      there: { slot: slot?.mark ?? null, publication: publication !== null },
       head: logPosition(facts.timeline, facts.flushed),
       identity: logIdentity(facts, pipeline.source.slot),
       values: this.#isModern && tables.every(isAllBinary) && !this.#hasOlderTypes ? ['pg-binary', 'pg-text'] : ['pg-text'],
@@ -89,7 +89,7 @@ export class PostgresLog implements LogSource {
   async begin(pipeline: CdcPipeline, seen: LogObservation): Promise<LogBeginning> {
     const session = await this.#main()
     const { slot: name, failover } = pipeline.source
-    await dropSlot(session, name)
+    await replaceSlot(session, name, seen.there.slot)
     await publishAll(session, pipeline, seen.tables as readonly LoggedTable[])
     try {
       return await this.#export(session, pipeline, seen, { name, temporary: false, failover })

@@ -5,6 +5,8 @@ import { parseLsn } from './lsn.ts'
 import type { Session } from './session.ts'
 
 export interface Slot {
+  /** A slot that is made again under the name begins elsewhere. */
+  readonly mark: string
   /** null: a slot of physical replication. */
   readonly plugin: string | null
   readonly database: string | null
@@ -43,6 +45,7 @@ export async function readSlot(session: Session, name: string): Promise<Slot | n
   const number = (column: string): number | null => (row[column] == null ? null : Number(row[column]))
   const isLost = row['restart_lsn'] == null || row['wal_status'] === 'lost'
   return {
+    mark: row['confirmed'] ?? '',
     plugin: row['plugin'] ?? null,
     database: row['database'] ?? null,
     temporary: row['temporary'] === 't',
@@ -74,6 +77,17 @@ export async function waitForSlot(session: Session, name: string): Promise<Slot 
         hint: 'Another run of this pipeline may be at work: nothing is lost. Name another `slot` if it is not yours.',
       })
   }
+}
+
+/**
+ * Makes room for a new one. Throws `state-conflict` where the slot is not the one that was seen: the process may have rested meanwhile, and
+ * another run may have begun.
+ */
+export async function replaceSlot(session: Session, name: string, seen: string | null): Promise<void> {
+  if ((await waitForSlot(session, name)) === null) return
+  const drop = `SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE slot_name = $1 AND coalesce(confirmed_flush_lsn::text, '') = $2`
+  if (seen !== null && (await session.query(drop, [name, seen])).length > 0) return
+  throw new LoadError('state-conflict', `Another run has made slot ${name} meanwhile.`, { where: session.what })
 }
 
 /** Was there one? Throws `state-conflict` while somebody reads it. */

@@ -65,3 +65,17 @@ test('a slot that somebody moves on between the look at it and the reading is a 
   await expect(source.log?.open(pipeline, seen, state.position, 'pg-binary', null)).rejects.toMatchObject({ code: 'log-lost' })
   await areSame(loading, { b: COLUMNS })
 })
+
+test('a process that rested before it made its slot leaves one that another run has made meanwhile', async () => {
+  await using loading = await startFollowing()
+  await using project = await loading.open()
+  const [pipeline] = await project.pipelines()
+  if (pipeline?.pattern !== 'cdc') throw new Error('The pipeline follows no log.')
+  const { source } = await project.ends(pipeline)
+  const seen = await source.log?.observe(pipeline, null)
+  if (seen === undefined) throw new Error('The source has no log.')
+  await loadsAll(loading, HOW)
+  await expect(source.log?.begin(pipeline, seen)).rejects.toMatchObject({ code: 'state-conflict' })
+  await loading.source.run('UPDATE a SET v = v + 1')
+  await loadsAll(loading, HOW)
+})
