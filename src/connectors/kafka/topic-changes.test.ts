@@ -102,3 +102,24 @@ describe.each(Array.from({ length: 8 }, (_, seed) => seed))('read by seed %i', (
     expect(textOf(model.rows)).toBe(textOf(world.rows))
   })
 })
+
+test('messages that are there already come in one chunk, and when reading ends among them, those before are handed out', async () => {
+  const world = bank()
+  world.snapshot()
+  const [topic, records] = ['p.public.a', world.topics.get('p.public.a') ?? []]
+  let asked = 0
+  const reader = {
+    next: async () => {
+      const record = records[asked++]
+      if (record === undefined || asked > 3) throw new Error('gone')
+      return [{ topic, partition: 0, records: [record], next: record.offset + 2n, end: world.end(topic) }]
+    },
+    close: () => {},
+  }
+  const access = { ...open(world, world.beginning, (names) => names[0] as string), reader }
+  const from = parseTopicPlaces(world.beginning, 'p')
+  const stream = new TopicChanges(access, NAMES.map(followed), from, { name: 'p', maxQuarantined: null })
+  const { changes, end, transactions } = await stream.next(0)
+  expect([changes.count, transactions, end === null ? null : placeOf(end, 'a')]).toEqual([3, 3, 6n])
+  await expect(stream.next(0)).rejects.toThrow('gone')
+})

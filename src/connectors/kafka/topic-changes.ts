@@ -55,6 +55,12 @@ interface Taken {
   unreadable: UnreadableMessage | null
 }
 
+/** A chunk of so many bytes of changes, or that was so long in coming, takes no more messages that are there already. */
+const CHUNK_BYTES = 2 << 20
+const LONGEST_MS = 1_000
+/** How long messages that are there are waited for. */
+const MORE_MS = 100
+
 export class TopicChanges implements ChangeStream {
   readonly #access: TopicAccess
   readonly #topics: readonly FollowedTopic[]
@@ -95,19 +101,41 @@ export class TopicChanges implements ChangeStream {
 
   async next(waitMs: number): Promise<LogChunk> {
     this.#open(await this.#access.appeared())
-    if (this.#pending.length === 0)
-      this.#pending = await this.#access.reader.next(waitMs, (topic, partition) => !this.#isHeld(topic, partition))
     const chunk = this.#spare.pop() ?? new ChangesChunk()
     const taken: Taken = { chunk, count: 0, micros: null, unreadable: null }
-    while (this.#pending[0] !== undefined && taken.unreadable === null) {
-      const left = this.#take(this.#pending[0], taken)
-      this.#pending = left === null ? this.#pending.slice(1) : [left, ...this.#pending.slice(1)]
-      if (left !== null) break
+    const until = performance.now() + LONGEST_MS
+    if (this.#pending.length === 0) this.#pending = await this.#read(waitMs)
+    // A commit costs as much for few changes as for many; messages are far larger than their changes.
+    for (let goesOn = this.#takePending(taken); goesOn && chunk.size < CHUNK_BYTES && performance.now() < until; ) {
+      try {
+        this.#pending = await this.#read(MORE_MS)
+      } catch {
+        // The reader has ended, and says so again when it is asked next: what came before is handed out.
+        break
+      }
+      goesOn = this.#takePending(taken)
     }
     await this.#endSnapshot(chunk)
     const { count, micros, unreadable } = taken
     const told = { end: this.#position(), transactions: count, committedAt: micros === null ? null : Number(micros / 1000n) }
     return { changes: chunk, ...told, ...(unreadable === null ? {} : { unreadable }) }
+  }
+
+  #read(waitMs: number): Promise<readonly PartitionRecords[]> {
+    return this.#access.reader.next(waitMs, (topic, partition) => !this.#isHeld(topic, partition))
+  }
+
+  /** Is more there already that may go into the same chunk? */
+  #takePending(taken: Taken): boolean {
+    let isBehind = false
+    while (this.#pending[0] !== undefined && taken.unreadable === null) {
+      const [given, ...others] = this.#pending
+      isBehind ||= given.next < given.end
+      const left = this.#take(given, taken)
+      this.#pending = left === null ? others : [left, ...others]
+      if (left !== null) return false
+    }
+    return isBehind && taken.unreadable === null && this.#held.length === 0
   }
 
   /** Returns those that are left, from the first that can't be read; that one is taken when it is the first of all. */

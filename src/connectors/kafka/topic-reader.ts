@@ -51,6 +51,8 @@ interface Following extends AssignedPartition {
   /** Not before. */
   askAt: number
   pauseMs: number
+  /** More was there when the broker answered. */
+  isBehind: boolean
 }
 
 /** The answer of one broker, or why there is none. */
@@ -81,7 +83,7 @@ export class TopicReader {
   /** More partitions, beside those that are read already. */
   assign(assigned: readonly AssignedPartition[]): void {
     for (const one of assigned)
-      this.#following.push({ ...one, next: one.from, leader: -1, awaySince: null, askAt: 0, pauseMs: FIRST_PAUSE_MS })
+      this.#following.push({ ...one, next: one.from, leader: -1, awaySince: null, askAt: 0, pauseMs: FIRST_PAUSE_MS, isBehind: false })
     this.#lookAt = 0
   }
 
@@ -112,15 +114,28 @@ export class TopicReader {
     this.#throwFailed()
     const unread = this.#following.filter((one) => !isRead(one))
     if (performance.now() >= this.#lookAt) await this.#look().catch((thrown) => this.#putOff(unread, thrown))
+    this.#askFor(unread, wants)
+    const now = performance.now()
+    const soonest = Math.min(...unread.flatMap(({ askAt }) => (askAt > now ? [askAt - now] : [])))
+    const answer = unread.length === 0 ? null : await within(Math.min(waitMs, soonest), [...this.#asked.values()])
+    if (answer === null) return []
+    const found = await this.#takeAll(answer)
+    // The next answer comes while these are written.
+    if (found.length > 0 && this.#failed === null)
+      this.#askFor(
+        unread.filter((one) => !isRead(one) && one.isBehind),
+        wants,
+      )
+    return found
+  }
+
+  #askFor(unread: readonly Following[], wants: (topic: string, partition: number) => boolean): void {
     const now = performance.now()
     const leaders = Map.groupBy(
       unread.filter(({ askAt, topic, partition }) => askAt <= now && wants(topic.name, partition)),
       ({ leader }) => leader,
     )
     for (const [node, members] of leaders) if (!this.#asked.has(node)) this.#asked.set(node, this.#ask(node, members))
-    const soonest = Math.min(...unread.flatMap(({ askAt }) => (askAt > now ? [askAt - now] : [])))
-    const answer = unread.length === 0 ? null : await within(Math.min(waitMs, soonest), [...this.#asked.values()])
-    return answer === null ? [] : this.#takeAll(answer)
   }
 
   async #ask(node: number, members: readonly Following[]): Promise<Answer> {
@@ -177,6 +192,7 @@ export class TopicReader {
     const { until } = one
     const wanted = until === null || next <= until ? records : records.filter(({ offset }) => offset < until)
     one.next = until !== null && next > until ? until : next
+    one.isBehind = one.next < fetched.lastStableOffset
     return { topic: one.topic.name, partition: one.partition, records: wanted, next: one.next, end: fetched.lastStableOffset }
   }
 
