@@ -1,4 +1,4 @@
-// Measures tidemark against hand-written baselines: npm run bench -- [W1 W2z W2s W2 W3 W4 W5 W5r W7 W8] [--runs 5] [--save]
+// Measures tidemark against hand-written baselines: npm run bench -- [W1 W2z W2s W2 W3 W4 W5 W5r W7 W8 K1] [--runs 5] [--save]
 // BENCH_ROWS: rows of the source, default 2,000,000. BENCH_DUCKDB_PYTHON: a Python with duckdb and duckdb-extension-postgres-scanner, for
 // one more baseline. --save writes bench/RESULTS.md. Exit 1: a target was not equal to the source; 2: wrong usage; 3: no psql. No speed
 // is ever asserted. Everything runs in one throw-away Postgres whose folder goes with this process.
@@ -14,6 +14,7 @@ import { hasPsql } from './psql.ts'
 import { measureAll, type Result } from './rounds.ts'
 import { generateSource } from './source.ts'
 import { resultTable } from './table.ts'
+import { measureTopic } from './topic.ts'
 import { WORKLOADS } from './workloads.ts'
 
 const DEBIAN = '/usr/lib/postgresql/15/bin'
@@ -40,7 +41,7 @@ function readRequest(): Request {
     allowPositionals: true,
     options: { runs: { type: 'string', default: '3' }, save: { type: 'boolean', default: false } },
   })
-  const known = [...WORKLOADS.map(({ name }) => name), 'W7', 'W8']
+  const known = [...WORKLOADS.map(({ name }) => name), 'W7', 'W8', 'K1']
   const unknown = positionals.filter((name) => !known.includes(name))
   if (unknown.length > 0) throw new Error(`There is no workload ${unknown.join(', ')}, only ${known.join(', ')}.`)
   const runs = Number(values.runs)
@@ -57,8 +58,11 @@ async function bench({ names, runs, rows, save }: Request): Promise<boolean> {
   // Below the server's folder, which is removed even where this process is killed.
   const folder = join(dirname(server.dataDirectory), 'bench')
   mkdirSync(folder)
-  say(`Postgres ${server.version} on port ${server.port}; making ${rows.toLocaleString('en')} rows`)
-  await generateSource(server, rows)
+  say(`Postgres ${server.version} on port ${server.port}`)
+  if (names.some((name) => name !== 'K1')) {
+    say(`making ${rows.toLocaleString('en')} rows`)
+    await generateSource(server, rows)
+  }
   const results: Result[] = []
   for (const first of WORKLOADS.filter((workload) => workload.first)) {
     const chosen = WORKLOADS.filter(({ name, target, days }) => names.includes(name) && target === first.target && days === first.days)
@@ -67,6 +71,7 @@ async function bench({ names, runs, rows, save }: Request): Promise<boolean> {
   }
   const rounds = { server, folder, runs, say }
   if (names.includes('W7')) results.push(...(await measureCatchUp(rounds)))
+  if (names.includes('K1')) results.push(await measureTopic(rounds))
   const latency = names.includes('W8') ? await measureLatency(rounds) : ''
   const report = `${await describeMachine(server.url())}
 Medians of ${runs} runs, the tools by turns in one go and one Postgres (fsync on, 1 GB of shared buffers), every target compared with the
@@ -93,7 +98,7 @@ let request: Request
 try {
   request = readRequest()
 } catch (error) {
-  console.error(`${(error as Error).message}\nusage: npm run bench -- [W1 W2z W2s W2 W3 W4 W5 W5r W7 W8] [--runs 5] [--save]`)
+  console.error(`${(error as Error).message}\nusage: npm run bench -- [W1 W2z W2s W2 W3 W4 W5 W5r W7 W8 K1] [--runs 5] [--save]`)
   process.exit(2)
 }
 process.exitCode = (await bench(request)) ? 0 : 1

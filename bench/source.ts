@@ -8,10 +8,10 @@ const TEMPLATE = 'source_template'
 const SOURCE = 'source'
 
 /** About one note in nine is NULL; `updated_at` follows `created_at` by up to a day, with microseconds. */
-export async function generateSource(server: PostgresServer, rows: number): Promise<void> {
-  await server.createDatabase(TEMPLATE)
+export async function generateSource(server: PostgresServer, rows: number, database = TEMPLATE): Promise<void> {
+  await server.createDatabase(database)
   await query(
-    server.url(TEMPLATE),
+    server.url(database),
     `CREATE TABLE orders (
        id bigint NOT NULL, customer_id int NOT NULL, region text NOT NULL, status text NOT NULL, amount numeric(12,2) NOT NULL,
        note text, created_at timestamptz NOT NULL, updated_at timestamptz NOT NULL, order_date date NOT NULL)`,

@@ -20,8 +20,17 @@ export const KAFKA_POM = join(import.meta.dirname, '..', '..', 'toolchain', 'kaf
 
 /** Other versions have another folder: nothing that is there is ever changed. */
 export function kafkaHome(): string {
+  return cacheFolder('kafka')
+}
+
+/** Where Debezium's JDBC sink connector is, in a folder of plugins; only `npm run bench` puts it there. */
+export function jdbcConnectorHome(): string {
+  return cacheFolder('jdbc-sink')
+}
+
+function cacheFolder(name: string): string {
   const versions = createHash('sha256').update(readFileSync(KAFKA_POM)).digest('hex').slice(0, 12)
-  return join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'tidemark', `kafka-${versions}`)
+  return join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'tidemark', `${name}-${versions}`)
 }
 
 /** Throws an Error that says how to install it. */

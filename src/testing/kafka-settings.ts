@@ -56,6 +56,7 @@ function single(topic: string): [string, number][] {
 export interface ConnectOptions {
   readonly broker: number
   readonly port: number
+  /** Folders, parted by commas. */
   readonly plugins: string
   readonly exactlyOnce: boolean
 }

@@ -17,6 +17,10 @@ export interface KafkaOptions {
   readonly connect?: boolean | 'exactly-once'
   /** Of the broker, in place of the harness's own. */
   readonly settings?: Settings
+  /** More folders of connectors for Connect. */
+  readonly plugins?: readonly string[]
+  /** Connect works for long and is measured: the memory and the compiler that it has where it is used in earnest. */
+  readonly measured?: boolean
 }
 
 /** `kill` ends the process by SIGKILL, as a power failure would. */
@@ -41,6 +45,8 @@ export interface KafkaStack extends AsyncDisposable {
 
 const BROKER_MEGABYTES = 256
 const CONNECT_MEGABYTES = 512
+/** In a short life the second compiler costs more than it gives. */
+const SHORT_LIVED = ['-XX:TieredStopAtLevel=1']
 /** Two Javas that start on a busy machine of two cores take a third of it. */
 const PATIENCE_MS = 90_000
 
@@ -78,8 +84,11 @@ class Stack implements KafkaStack {
     this.#watchdog = watchdog
     this.#options = options
     this.#installation = installation
-    this.#broker = new JavaServer(installation, folder, 'broker', 'kafka.Kafka', BROKER_MEGABYTES)
-    this.#connect = new JavaServer(installation, folder, 'connect', 'org.apache.kafka.connect.cli.ConnectDistributed', CONNECT_MEGABYTES)
+    const compiler = options.measured ? [] : SHORT_LIVED
+    const [brokerMemory, connectMemory] = options.measured ? [512, 1024] : [BROKER_MEGABYTES, CONNECT_MEGABYTES]
+    this.#broker = new JavaServer(installation, folder, 'broker', 'kafka.Kafka', [`-Xmx${brokerMemory}m`, ...compiler])
+    const connect = 'org.apache.kafka.connect.cli.ConnectDistributed'
+    this.#connect = new JavaServer(installation, folder, 'connect', connect, [`-Xmx${connectMemory}m`, ...compiler])
   }
 
   get brokers(): readonly string[] {
@@ -101,7 +110,7 @@ class Stack implements KafkaStack {
 
   async moveConnect(): Promise<void> {
     this.#connectPort = await freePort()
-    const { plugins } = this.#installation
+    const plugins = [this.#installation.plugins, ...(this.#options.plugins ?? [])].join()
     const exactlyOnce = this.#options.connect === 'exactly-once'
     this.#connect.configure(connectSettings({ broker: this.#brokerPort, port: this.#connectPort, plugins, exactlyOnce }))
     await this.startConnect()
@@ -146,16 +155,16 @@ class JavaServer {
   readonly #folder: string
   readonly #name: string
   readonly #program: string
-  readonly #megabytes: number
+  readonly #java: readonly string[]
   #child: ChildProcess | null = null
   #exited: Promise<void> = Promise.resolve()
 
-  constructor(installation: KafkaInstallation, folder: string, name: string, program: string, megabytes: number) {
+  constructor(installation: KafkaInstallation, folder: string, name: string, program: string, java: readonly string[]) {
     this.#installation = installation
     this.#folder = folder
     this.#name = name
     this.#program = program
-    this.#megabytes = megabytes
+    this.#java = java
   }
 
   configure(settings: Settings): void {
@@ -192,10 +201,8 @@ class JavaServer {
     const { java, libs } = this.#installation
     const log = openSync(this.#file('log'), 'a')
     const options = [
-      `-Xmx${this.#megabytes}m`,
+      ...this.#java,
       '-XX:+UseSerialGC',
-      // A short life: the second compiler costs more than it gives.
-      '-XX:TieredStopAtLevel=1',
       '-Djava.awt.headless=true',
       `-Dlog4j2.configurationFile=${join(this.#folder, 'log4j2.properties')}`,
     ]
