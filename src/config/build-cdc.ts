@@ -24,6 +24,7 @@ export function buildCdc(name: string, written: Written): CdcPipeline {
       failover: source.failover ?? false,
       heartbeatSeconds: source.heartbeat === undefined ? null : parseDuration(source.heartbeat),
       kafka: null,
+      streams: null,
     },
     workers: written.workers === undefined ? null : Number(written.workers),
   }

@@ -43,6 +43,7 @@ export function buildDebezium(name: string, written: Written): CdcPipeline {
         declared: Object.entries(declare ?? {}).map(([table, one]) => buildDeclared(table, one)),
         consistency: consistency ?? 'key',
       },
+      streams: null,
     },
   }
 }

@@ -6,6 +6,7 @@ import { isProviderReference, isSecretProperty } from '../core/secret-property.t
 import { buildCdc, checkCdcRules } from './build-cdc.ts'
 import { buildDebezium, checkDebeziumRules } from './build-debezium.ts'
 import { buildPartition } from './build-partition.ts'
+import { buildStreams, checkStreamRules } from './build-streams.ts'
 import { buildWatermark } from './build-watermark.ts'
 import type { OptionReport } from './connection-options.ts'
 import { debeziumSchema } from './debezium-schema.ts'
@@ -19,6 +20,7 @@ import type { ConnectionConfig, Project, ProjectPipeline } from './project.ts'
 import { CONNECTION_TYPES, defaultsSchema, isProjectName, PATTERNS } from './project-schema.ts'
 import { withoutReferences } from './reference.ts'
 import { eachSharedTarget } from './shared-target.ts'
+import { streamSchema } from './stream-schema.ts'
 import { type RuleContext, typeOf } from './table-rules.ts'
 import { checkWatermarkRules } from './watermark-rules.ts'
 
@@ -165,7 +167,13 @@ function checkChanges(name: string, merged: Fields, check: Check, context: RuleC
   const { problems } = check
   const source = asMap(merged['source'])
   const before = problems.count
-  if (typeOf(String(source['connection']), context) !== 'kafka') {
+  const type = typeOf(String(source['connection']), context)
+  if (type === 'snowflake') {
+    const parsed = validate(streamSchema, merged, check, context.locate)
+    checkStreamRules(merged, context)
+    return parsed === null || problems.count > before ? null : buildStreams(name, parsed)
+  }
+  if (type !== 'kafka') {
     const parsed = validate(PATTERNS.cdc, merged, check, context.locate)
     checkCdcRules(merged, context)
     return parsed === null || problems.count > before ? null : buildCdc(name, parsed)

@@ -11,6 +11,7 @@ import { memoryOptions } from './memory-options.ts'
 import { partitionSchema } from './partition-schema.ts'
 import { postgresOptions, reviewPostgres } from './postgres-options.ts'
 import { reviewSnowflake, snowflakeOptions } from './snowflake-options.ts'
+import { streamSchema } from './stream-schema.ts'
 import { watermarkSchema } from './watermark-schema.ts'
 
 /** The connection types, each with what checks its options. */
@@ -22,11 +23,13 @@ export const CONNECTION_TYPES = {
   memory: { schema: memoryOptions, review: (raw) => ({ ...raw }) },
 } as const satisfies Record<string, { schema: z.core.$ZodType; review: OptionsReview }>
 
-/** Both ways of following a log: its own reader, and the topics of another one. */
+/** All ways of following a log: its own reader, the topics of another one, and streams. */
 const anyCdcSchema = fields(
   {
     ...cdcSchema.shape,
-    source: z.union([cdcSchema.shape.source, debeziumSchema.shape.source]).check(z.describe('Whose changes are followed.')),
+    source: z
+      .union([cdcSchema.shape.source, debeziumSchema.shape.source, streamSchema.shape.source])
+      .check(z.describe('Whose changes are followed.')),
   },
   'Follows the log of a database.',
 )

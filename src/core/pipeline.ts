@@ -79,6 +79,8 @@ export interface CdcPipeline {
     readonly heartbeatSeconds: number | null
     /** Where the changes come from when somebody else reads the log; null: the connection's own log is read. */
     readonly kafka: KafkaTopics | null
+    /** How tables of Snowflake are followed; null: the source is no Snowflake. */
+    readonly streams: FollowedStreams | null
   }
   /** Each table keeps its name; `schema` null: also its schema. */
   readonly target: { readonly connection: string; readonly schema: string | null }
@@ -88,6 +90,16 @@ export interface CdcPipeline {
   readonly workers: number | null
   /** Rows that the target refuses are kept in quarantine, up to so many; null: the first of them stops the pipeline. */
   readonly maxQuarantined: number | null
+}
+
+/** One stream a table. */
+export interface FollowedStreams {
+  /** Streams that are there already, by the table's name; tables without one get a stream of tidemark's. */
+  readonly named: ReadonlyMap<string, TableName>
+  /** What identifies a row, by the table's name, where that is not the table's primary key. */
+  readonly keys: ReadonlyMap<string, readonly string[]>
+  /** Rows are only ever added: a stream that tells of nothing else will do. */
+  readonly appendOnly: boolean
 }
 
 /** One topic a table, which a connector of Debezium's fills. */

@@ -43,6 +43,7 @@ export async function toCdc(pipeline: Pipeline, ends: { readonly source: Source;
       failover: false,
       heartbeatSeconds: null,
       kafka: null,
+      streams: null,
     },
     target: { connection: pipeline.target.connection, schema: into.schema },
     write: 'merge',

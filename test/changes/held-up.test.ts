@@ -64,6 +64,7 @@ describe('what holds up a beginning', () => {
       failover: false,
       heartbeatSeconds: null,
       kafka: null,
+      streams: null,
     }
     const pipeline = { name: 'shop', pattern: 'cdc', source, target: { connection: 'warehouse', schema: null }, ...POLICIES } as const
     const keeper = await database.connect()

@@ -281,6 +281,7 @@ function makePipeline(write: CdcPipeline['write'], tables: readonly string[]): C
       failover: false,
       heartbeatSeconds: null,
       kafka: null,
+      streams: null,
     },
     target: { connection: 'target', schema: null },
     write,

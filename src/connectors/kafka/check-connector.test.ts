@@ -27,6 +27,7 @@ const pipeline: CdcPipeline = {
     failover: false,
     heartbeatSeconds: null,
     kafka: { topicPrefix: 'cdc', connector, form: null, declared: [], consistency: 'key' },
+    streams: null,
   },
   target: { connection: 'warehouse', schema: null },
   write: 'merge',

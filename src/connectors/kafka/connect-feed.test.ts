@@ -31,6 +31,7 @@ function pipeline(more: Partial<DebeziumConnector> = {}): CdcPipeline {
         declared: [],
         consistency: 'key',
       },
+      streams: null,
     },
     target: { connection: 'warehouse', schema: null },
     write: 'merge',

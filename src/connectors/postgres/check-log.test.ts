@@ -36,7 +36,7 @@ const SLOT: Slot = {
 const pipeline = (failover = false): CdcPipeline => ({
   name: 'shop',
   pattern: 'cdc',
-  source: { connection: 'shop', tables: [], slot: 's', publication: 'p', failover, heartbeatSeconds: null, kafka: null },
+  source: { connection: 'shop', tables: [], slot: 's', publication: 'p', failover, heartbeatSeconds: null, kafka: null, streams: null },
   target: { connection: 'warehouse', schema: null },
   write: 'merge',
   onSchemaChange: 'evolve',

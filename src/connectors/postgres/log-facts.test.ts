@@ -20,7 +20,7 @@ const FACTS: LogFacts = {
 const pipeline = (failover: boolean, heartbeatSeconds: number | null): CdcPipeline => ({
   name: 'shop',
   pattern: 'cdc',
-  source: { connection: 'shop', tables: [], slot: 's', publication: 'p', failover, heartbeatSeconds, kafka: null },
+  source: { connection: 'shop', tables: [], slot: 's', publication: 'p', failover, heartbeatSeconds, kafka: null, streams: null },
   target: { connection: 'warehouse', schema: null },
   write: 'merge',
   onSchemaChange: 'evolve',

@@ -80,11 +80,11 @@ function refuseUnreachable(table: TableName, stored: string): void {
   )
 }
 
-/** What SHOW TABLES knows of it; undefined for a view. */
-async function listing(session: Session, { schema, name }: TableName): Promise<Row | undefined> {
+/** What SHOW TABLES knows of it; null for a view. */
+export async function listing(session: Session, { schema, name }: TableName): Promise<Row | null> {
   const like = literal(storedName(name).replaceAll(/[\\%_]/g, '\\$&'))
   const rows = await orNull(session.rows(`SHOW TABLES LIKE ${like} IN SCHEMA ${identifier(schema ?? '')}`))
-  return rows?.find((row) => row['name'] === storedName(name))
+  return rows?.find((row) => row['name'] === storedName(name)) ?? null
 }
 
 export async function schemaExists(session: Session, schema: string): Promise<boolean> {

@@ -9,7 +9,7 @@ import type { Cells, Session } from './session.ts'
 import { toChunk } from './text-vectors.ts'
 
 /** How a column is selected so that it prints exactly. The session's time zone is UTC. */
-function exactText({ name, declared, type }: SnowflakeColumn): string {
+export function exactText({ name, declared, type }: SnowflakeColumn): string {
   const column = identifier(name)
   if (declared.startsWith('TIMESTAMP_NTZ')) return `TO_VARCHAR(${column}, 'YYYY-MM-DD HH24:MI:SS.FF9')`
   if (type.kind === 'timestamp') return `TO_VARCHAR(${column}::TIMESTAMP_LTZ, 'YYYY-MM-DD HH24:MI:SS.FF9')`
@@ -28,13 +28,22 @@ export async function* readRows(
   rest: string,
   options: ReadOptions,
 ): AsyncIterable<Chunk> {
-  const { columns, signal, chunkBytes } = options
-  const select = columns.map((wanted) => {
+  const select = options.columns.map((wanted) => {
     const column = source.find(({ name }) => name === wanted.name)
     if (column === undefined)
       throw new LoadError('try-again', `Column "${wanted.name}" vanished from the source while the load was planned.`)
     return exactText(column)
   })
+  yield* readSelected(session, select, rest, options)
+}
+
+/** `select`: an expression for each of the wanted columns, of its exact text. */
+export async function* readSelected(
+  session: Session,
+  select: readonly string[],
+  rest: string,
+  { columns, signal, chunkBytes }: ReadOptions,
+): AsyncIterable<Chunk> {
   if (signal.aborted) throw new LoadError('stopped', 'The read was stopped.')
   const stop = (): void => session.cancel()
   signal.addEventListener('abort', stop, { once: true })

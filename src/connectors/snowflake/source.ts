@@ -20,6 +20,7 @@ import { shownName } from './names.ts'
 import { rangePredicate, relation } from './predicate.ts'
 import { readRows } from './read-rows.ts'
 import { SessionHolder } from './session-holder.ts'
+import { SnowflakeStreams } from './stream-log.ts'
 
 interface SnowflakeTable extends Table {
   readonly columns: readonly SnowflakeColumn[]
@@ -27,6 +28,7 @@ interface SnowflakeTable extends Table {
 
 export class SnowflakeSource implements Source {
   readonly formats = ['columns'] as const
+  readonly log: SnowflakeStreams
   readonly #config: SnowflakeConfig
   readonly #sessions: SessionHolder
   /** Columns of which plans were made, by pipeline. */
@@ -35,6 +37,7 @@ export class SnowflakeSource implements Source {
   constructor(config: SnowflakeConfig, what: string) {
     this.#config = config
     this.#sessions = new SessionHolder(config, what, 'source')
+    this.log = new SnowflakeStreams(config, what, this.#sessions)
   }
 
   async describe(pipeline: TablePipeline): Promise<Table> {

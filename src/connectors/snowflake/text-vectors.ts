@@ -52,6 +52,9 @@ function values(column: Column, texts: readonly (string | null)[], before: numbe
       return type.precision > 18
         ? wideDecimals(texts, type.scale, name, before)
         : each(new BigInt64Array(texts.length), (text, place) => readDecimal(text, type.scale, place))
+    case 'integer':
+      if (type.bits !== 64) break
+      return each(new BigInt64Array(texts.length), (text, place) => readDecimal(text, 0, place))
     case 'date':
       return each(new Int32Array(texts.length), (text, place) => Number(readMicros(`${text} 00:00:00`, place) / 86_400_000_000n))
     case 'timestamp':
@@ -59,8 +62,8 @@ function values(column: Column, texts: readonly (string | null)[], before: numbe
     case 'time':
       return each(new BigInt64Array(texts.length), (text, place) => readMicros(`1970-01-01 ${text}`, place))
     default:
-      throw new LoadError('bug', `Snowflake was asked for values of type ${type.kind}, which it does not have.`)
   }
+  throw new LoadError('bug', `Snowflake was asked for values of type ${type.kind}, which it does not have.`)
 }
 
 function variable(texts: readonly (string | null)[], hex: boolean): { data: Uint32Array; bytes: Uint8Array } {
