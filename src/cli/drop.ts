@@ -1,3 +1,4 @@
+import type { CdcPipeline } from '../core/pipeline.ts'
 import { count } from '../core/plan-text.ts'
 import { openProject } from '../project/open-project.ts'
 import type { Console } from './console.ts'
@@ -6,10 +7,7 @@ import type { Console } from './console.ts'
 export async function drop(console: Console, name: string): Promise<number> {
   await using project = await openProject(console.options.config ?? null)
   const [pipeline] = await project.pipelines([name])
-  const atSource =
-    pipeline?.pattern === 'cdc' && pipeline.source.kafka === null
-      ? `slot ${pipeline.source.slot} and publication ${pipeline.source.publication} at the source, and `
-      : ''
+  const atSource = pipeline?.pattern === 'cdc' ? whatIsMade(pipeline) : ''
   console.say(`${name}: removes ${atSource}all that the target remembers of it. The data at the target stay.`)
   const kept = pipeline?.pattern === 'cdc' ? (await project.quarantined(name)).length : 0
   if (kept > 0) console.say(`${name}: ${count(kept, 'row')} in quarantine ${kept === 1 ? 'goes' : 'go'} with it, and not into the tables.`)
@@ -24,4 +22,10 @@ export async function drop(console: Console, name: string): Promise<number> {
   ])
   console.data({ command: 'drop', pipeline: name, removed, left })
   return 0
+}
+
+function whatIsMade({ source }: CdcPipeline): string {
+  if (source.kafka !== null) return ''
+  if (source.streams !== null) return 'the streams that it made, with their outboxes, and '
+  return `slot ${source.slot} and publication ${source.publication} at the source, and `
 }

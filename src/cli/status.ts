@@ -1,7 +1,7 @@
-import type { LogStatus } from '../contract/log.ts'
+import type { LogStatus, StreamStatus } from '../contract/log.ts'
 import { asLoadError } from '../core/errors.ts'
 import type { LedgerSummary } from '../core/ledger.ts'
-import type { Pipeline } from '../core/pipeline.ts'
+import type { CdcPipeline, Pipeline } from '../core/pipeline.ts'
 import { bytesText, count, grouped } from '../core/plan-text.ts'
 import { placeInLog, watermarkOf } from '../core/position.ts'
 import { durationText } from '../core/run-view.ts'
@@ -23,8 +23,7 @@ export async function status(console: Console, names: readonly string[]): Promis
     const kept = await project.logStatus(pipeline.name)
     const log = pipeline.pattern === 'cdc' && kept !== null ? logFacts(pipeline.source.slot, kept) : null
     const lag = log === null ? lagSeconds(state) : log.lag_seconds
-    if (log !== null && pipeline.pattern === 'cdc')
-      notes.push(...(pipeline.source.kafka === null ? slotText(pipeline.name, log) : topicsText(pipeline.name, log)))
+    if (log !== null && pipeline.pattern === 'cdc') notes.push(...notesOf(pipeline, log, kept?.streams))
     const connector = await connectorFacts(project, pipeline)
     if (connector !== null) notes.push(connectorText(pipeline.name, connector))
     const quarantined = pipeline.pattern === 'cdc' ? (await project.quarantined(pipeline.name)).length : 0
@@ -70,6 +69,24 @@ const SLOT_STATES: Readonly<Record<string, string>> = {
   extended: 'all of its log is there, more than max_wal_size',
   unreserved: 'it keeps more than it may: the next checkpoint may give it up',
   lost: 'log that the pipeline needs is gone',
+}
+
+function notesOf({ name, source }: CdcPipeline, log: LogFacts, streams: LogStatus['streams']): readonly string[] {
+  if (streams !== undefined) return streams.map((one) => `${name}: ${streamText(one)}.`)
+  return source.kafka === null ? slotText(name, log) : topicsText(name, log)
+}
+
+const STREAM_STATES: Readonly<Record<StreamStatus['state'], string>> = {
+  kept: 'is kept',
+  ageing: 'is ageing: more than half of the time is over for which its changes are kept',
+  stale: 'is stale: changes that nobody has read are lost',
+  missing: 'does not exist',
+}
+
+function streamText({ stream, state, staleAfter, hasData }: StreamStatus): string {
+  const has = hasData === null ? '' : `; it has ${hasData ? 'something' : 'nothing'} that the target has not`
+  const until = staleAfter === null || state === 'stale' ? '' : `; stale after ${staleAfter}`
+  return `stream ${stream} ${STREAM_STATES[state]}${has}${until}`
 }
 
 function slotText(pipeline: string, log: LogFacts): string[] {

@@ -60,6 +60,8 @@ export interface LogObservation {
   readonly values: readonly ValueFormat[]
   /** Tables are copied all together, and none of them alone. */
   readonly together?: boolean
+  /** What `begin` makes, in words, where that is not the slot and the publication. */
+  readonly makes?: readonly string[]
 }
 
 /** Words that change when the rows of a table are written anew, and when its columns are. Both at once: with values that no change tells of. */
@@ -137,6 +139,18 @@ export interface LogStatus {
   readonly active: boolean
   /** Up to here the source may have forgotten its log; null where nobody knows. */
   readonly confirmed: string | null
+  /** Of a log that consists of streams. */
+  readonly streams?: readonly StreamStatus[]
+}
+
+export interface StreamStatus {
+  readonly stream: string
+  /** `ageing`: more than half of the time is over for which its changes are kept. `stale`: they are lost. */
+  readonly state: 'kept' | 'ageing' | 'stale' | 'missing'
+  /** ISO 8601; null where nobody knows. */
+  readonly staleAfter: string | null
+  /** null where it can't be asked. */
+  readonly hasData: boolean | null
 }
 
 export interface PartitionLag {

@@ -57,11 +57,15 @@ function refuseTakenSlot({ name, source }: CdcPipeline, seen: LogObservation, st
   if (seen.there.slot === null || (state !== null && fingerprintWords(state.fingerprint, 'source').has(seen.identity))) return
   throw new LoadError(
     'log-unavailable',
-    `Slot ${source.slot} exists already, and the target does not know it as one of pipeline ${name}.`,
+    `${capital(seen.makes?.[0] ?? `slot ${source.slot}`)} exists already, and the target does not know it as one of pipeline ${name}.`,
     {
-      hint: 'Name another `slot` and `publication`. If it is left over from a target that is gone, `--full-refresh` makes a new one in its place.',
+      hint: `${seen.makes === undefined ? 'Name another `slot` and `publication`' : 'Give the pipeline another name'}. If it is left over from a target that is gone, \`--full-refresh\` makes a new one in its place.`,
     },
   )
+}
+
+function capital(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1)
 }
 
 /** Before a log is followed on. `asked`: names of tables that are to be copied again. */

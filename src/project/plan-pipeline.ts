@@ -61,7 +61,7 @@ async function planChanges(pipeline: CdcPipeline, ends: Ends, request: RunReques
     to: seen.head,
     copies: copies.map(({ name, estimatedRows }) => ({ table: name, estimatedRows })),
     behind: copies.length > 0 || JSON.stringify(state?.position) !== JSON.stringify(seen.head),
-    makes: begins ? [...(seen.there.publication ? [] : [`publication ${publication}`]), `slot ${slot}`] : [],
+    makes: begins ? (seen.makes ?? [...(seen.there.publication ? [] : [`publication ${publication}`]), `slot ${slot}`]) : [],
     estimatedRows: null,
   }
 }

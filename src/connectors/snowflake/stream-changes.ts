@@ -18,6 +18,7 @@ import {
   pairedRows,
   ROW,
   readConsumer,
+  readOutbox,
   reducedRows,
   refuseRepeated,
   type StreamedTable,
@@ -96,8 +97,11 @@ export class StreamChanges implements ChangeStream {
   /** The pull that waits in the outbox, or a new one; null where there is nothing. */
   async #find(): Promise<Consumer | null> {
     const { session, config, tables, owner } = this.#reading
-    const waiting = await this.#waiting()
-    if (waiting !== null) return waiting
+    if (await this.#holdsRows()) {
+      const waiting = await this.#waiting()
+      if (waiting !== null) return waiting
+      await forgetPulls(session, tables, this.#acknowledged)
+    }
     let there = false
     for (const { stream } of tables) there = (await hasData(session, stream)) || there
     if (!there || (await takeNext(session, config, tables, this.#given, owner)) === 0) return null
@@ -105,6 +109,13 @@ export class StreamChanges implements ChangeStream {
     // Where the server had ended the transaction before, COMMIT is no error.
     if (taken === null) throw new LoadError('try-again', `${session.what} ended the transaction of a pull before its commit.`)
     return taken
+  }
+
+  /** Asked without a warehouse. */
+  async #holdsRows(): Promise<boolean> {
+    const { session, tables } = this.#reading
+    for (const table of tables) if (((await readOutbox(session, table))?.rows ?? 0) > 0) return true
+    return false
   }
 
   /** Throws `log-lost` where the outbox is not what the position says, and `log-unavailable` where it is another's. */

@@ -10,6 +10,7 @@ import type {
   LogObservation,
   LogSource,
   LogStatus,
+  StreamStatus,
   TableLayout,
   ValueFormat,
 } from '../../contract/log.ts'
@@ -29,6 +30,7 @@ import { hasData, readStream, refuseGeospatial, refuseKind, refuseStream, type S
 import { type StreamNames, streamNames } from './stream-names.ts'
 import { identityWord, makeOutbox, type Owner, readConsumer, readOutbox, type StreamedTable, takeAll } from './stream-outbox.ts'
 import { parseStreamPlace, printStreamPlace, type StreamPlace } from './stream-position.ts'
+import { ageFindings, readStreamStatus } from './stream-status.ts'
 
 /** A transaction of a session that is gone holds its locks for some minutes. */
 const LOCK_TIMEOUT_SECONDS = 600
@@ -97,6 +99,7 @@ export class SnowflakeStreams implements LogSource {
       identity: `snowflake:${this.#config.account}:${this.#config.database}:${pipeline.source.slot}`,
       there: { slot: there, publication: false },
       values: ['pg-text'],
+      makes: looks.map(({ names }) => made(names)),
     }
   }
 
@@ -203,23 +206,32 @@ export class SnowflakeStreams implements LogSource {
 
   async check(pipeline: CdcPipeline): Promise<readonly Finding[]> {
     await this.observe(pipeline, null)
-    return []
+    return ageFindings(pipeline.name, await this.#streams(pipeline))
   }
 
+  async #streams(pipeline: CdcPipeline): Promise<readonly StreamStatus[]> {
+    const session = await this.#sessions.open()
+    const streams: StreamStatus[] = []
+    for (const names of streamNames(this.#config, pipeline)) streams.push(await readStreamStatus(session, names))
+    return streams
+  }
+
+  /** Never refuses what it is there to tell. */
   async status(pipeline: CdcPipeline, state: State | null): Promise<LogStatus> {
-    const { head } = await this.observe(pipeline, state)
-    const from = state?.position.kind === 'log' ? state.position : null
-    const isBehind = from !== null && parseStreamPlace(head, pipeline.name).pull > parseStreamPlace(from, pipeline.name).pull
+    const streams = await this.#streams(pipeline)
+    const has = (wanted: StreamStatus['state']): boolean => streams.some((one) => one.state === wanted)
+    const isThere = state?.position.kind === 'log' && streams.every(({ hasData: waits }) => waits === false)
     return {
       retainedBytes: null,
       safeBytes: null,
       lagBytes: null,
-      lagSeconds: from === null ? null : isBehind ? null : 0,
+      lagSeconds: isThere ? 0 : null,
       lagMessages: null,
-      state: 'kept',
+      state: has('missing') ? 'missing' : has('stale') ? 'lost' : 'kept',
       invalidation: null,
       active: false,
       confirmed: null,
+      streams,
     }
   }
 
@@ -249,6 +261,13 @@ export class SnowflakeStreams implements LogSource {
 function createStream({ stream, source }: StreamNames, pipeline: string): string {
   const comment = literal(`Read by tidemark, pipeline ${pipeline}.`)
   return `CREATE OR REPLACE STREAM ${tableIdentifier(stream)} ON TABLE ${tableIdentifier(source)} SHOW_INITIAL_ROWS = TRUE COMMENT = ${comment}`
+}
+
+/** For people. */
+function made({ stream, source, isOwn, outbox }: StreamNames): string {
+  return isOwn
+    ? `stream ${printTableName(stream)} (CREATE STREAM ${tableIdentifier(stream)} ON TABLE ${tableIdentifier(source)}), with an outbox`
+    : `outbox ${printTableName(outbox)} of stream ${printTableName(stream)}`
 }
 
 /** What is committed while the copy begins comes a second time: harmless where rows have a key. Throws `strategy-unsupported`. */

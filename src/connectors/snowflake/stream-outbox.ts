@@ -106,7 +106,8 @@ export async function readConsumer(session: Session, { consumer }: StreamNames):
   }
 }
 
-async function readClock(session: Session): Promise<string> {
+/** By Snowflake's clock, ISO 8601. */
+export async function readClock(session: Session): Promise<string> {
   const text = await session.value(`SELECT TO_VARCHAR(CURRENT_TIMESTAMP()::TIMESTAMP_LTZ, 'YYYY-MM-DD HH24:MI:SS.FF3')`)
   return `${(text ?? '').replace(' ', 'T')}Z`
 }
