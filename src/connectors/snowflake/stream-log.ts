@@ -67,7 +67,8 @@ export class SnowflakeStreams implements LogSource {
     const looks: Look[] = []
     const layouts: TableLayout[] = []
     const unknown = new Set<string>()
-    let [there, waits, flows] = [false, false, false]
+    let [waits, flows] = [false, false]
+    const there: string[] = []
     for (const names of streamNames(this.#config, pipeline)) {
       const table = await this.#describe(session, pipeline, names)
       layouts.push(await readLayout(session, names))
@@ -79,7 +80,7 @@ export class SnowflakeStreams implements LogSource {
       if (facts !== null && (known !== null || !names.isOwn))
         refuseKind(names, facts, table.columns, pipeline.source.streams?.appendOnly === true, this.#what)
       const outbox = await readOutbox(session, names)
-      there ||= outbox !== null || (names.isOwn && facts !== null)
+      if (outbox !== null || (names.isOwn && facts !== null)) there.push(outbox?.owner?.consumer ?? facts?.createdOn ?? '')
       if (known === null || place === null) continue
       refuseOutbox(names, outbox, { pipeline: pipeline.name, consumer: place.consumer }, this.#what)
       waits ||= (outbox?.rows ?? 0) > 0
@@ -97,7 +98,7 @@ export class SnowflakeStreams implements LogSource {
       unknown,
       head: printStreamPlace({ ...base, pull: base.pull + ahead }, asOf),
       identity: `snowflake:${this.#config.account}:${this.#config.database}:${pipeline.source.slot}`,
-      there: { slot: there, publication: false },
+      there: { slot: there.length === 0 ? null : there.join(' '), publication: false },
       values: ['pg-text'],
       makes: looks.map(({ names }) => made(names)),
     }
@@ -227,6 +228,7 @@ export class SnowflakeStreams implements LogSource {
       lagBytes: null,
       lagSeconds: isThere ? 0 : null,
       lagMessages: null,
+      partitions: [],
       state: has('missing') ? 'missing' : has('stale') ? 'lost' : 'kept',
       invalidation: null,
       active: false,
