@@ -168,6 +168,8 @@ export interface ChangeTarget {
   readonly restMs: number
   /** So many connections fill a large table best. */
   readonly copyWorkers: number
+  /** Keeps rows that it refuses, where the pipeline asks for it. */
+  readonly quarantines: boolean
   open(load: ChangeLoad): Promise<ChangeWriter>
   /** Changes that this target refused, and keeps; none where nothing was ever kept. */
   quarantined(pipeline: string): Promise<readonly QuarantinedChange[]>

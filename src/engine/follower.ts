@@ -16,9 +16,13 @@ import { Pace } from './pace.ts'
 import { pause } from './pause.ts'
 import { creditCommit, type Progress } from './progress.ts'
 
-/** How long an idle stream is waited for, and how often its position is stored while nothing comes. */
+/**
+ * How long an idle stream is waited for, and how often its position is stored while nothing comes: more seldom where commits are dear, in
+ * rests.
+ */
 const IDLE_MS = 50
 const STORE_IDLE_MS = 10_000
+const STORE_IDLE_RESTS = 10
 
 export class Follower {
   readonly #pipeline: CdcPipeline
@@ -93,7 +97,8 @@ export class Follower {
   async #restAfterCommit(): Promise<void> {
     const { signal, target } = this.#machinery
     const rest = (target.changes?.restMs ?? 0) - (performance.now() - this.#stored)
-    if (rest > 0 && this.#open.read === 0) await pause(rest / 1000, signal)
+    const hasCommitted = this.#state !== this.#first
+    if (rest > 0 && hasCommitted && this.#open.read === 0) await pause(rest / 1000, signal)
   }
 
   #isDone(): boolean {
@@ -168,6 +173,7 @@ export class Follower {
   async #rest(position: Position): Promise<void> {
     const isFarther = !this.#stream.reaches(this.#state.position, position)
     const isGoal = this.#goal !== null && this.#stream.reaches(position, this.#goal)
-    if (isFarther && (isGoal || performance.now() - this.#stored > STORE_IDLE_MS)) await this.#commit(position)
+    const everyMs = Math.max(STORE_IDLE_MS, (this.#machinery.target.changes?.restMs ?? 0) * STORE_IDLE_RESTS)
+    if (isFarther && (isGoal || performance.now() - this.#stored > everyMs)) await this.#commit(position)
   }
 }

@@ -9,5 +9,11 @@ export function logOf(machinery: Pick<Machinery, 'source' | 'target'>, pipeline:
   const { changes } = machinery.target
   if (log === undefined) throw new LoadError('log-unavailable', `The source of pipeline ${pipeline.name} has no log that can be followed.`)
   if (changes === undefined) throw new LoadError('strategy-unsupported', `The target of pipeline ${pipeline.name} can't take changes.`)
+  if (pipeline.maxQuarantined !== null && !changes.quarantines)
+    throw new LoadError(
+      'strategy-unsupported',
+      `The target of pipeline ${pipeline.name} keeps no rows that it refuses, which on_bad_row: quarantine needs.`,
+      { hint: 'Take `on_bad_row` away: the first such row stops the pipeline then, and nothing is lost.' },
+    )
   return { log, changes }
 }

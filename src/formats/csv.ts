@@ -26,7 +26,7 @@ export function encodeCsv(chunk: ColumnsChunk): Uint8Array {
 }
 
 /** Quotes are doubled. */
-function putText(lines: TextBuilder, bytes: Uint8Array, from: number, to: number): void {
+export function putText(lines: TextBuilder, bytes: Uint8Array, from: number, to: number): void {
   let copied = from
   for (let at = from; at < to; at++) {
     if (bytes[at] !== QUOTE) continue

@@ -21,6 +21,7 @@ export class MemoryChangeTarget implements ChangeTarget {
   readonly values = ['pg-text'] as const
   readonly restMs = 0
   readonly copyWorkers = 1
+  readonly quarantines = true
   readonly #target: MemoryTarget
 
   constructor(target: MemoryTarget) {

@@ -21,6 +21,7 @@ export class DuckdbChangeTarget implements ChangeTarget {
   readonly restMs = 500
   /** More take more memory, and are hardly quicker: the rows go through one thread into the file. */
   readonly copyWorkers = 1
+  readonly quarantines = true
   readonly #open: () => Database
   readonly #main: () => Promise<Connection | null>
   readonly #store: StateStore

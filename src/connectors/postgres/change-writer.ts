@@ -22,6 +22,7 @@ export class PostgresChangeTarget implements ChangeTarget {
   readonly values = ['pg-binary', 'pg-text'] as const
   readonly restMs = 0
   readonly copyWorkers = 4
+  readonly quarantines = true
   readonly #open: () => Promise<Session>
   readonly #main: () => Promise<Session>
   readonly #store: StateStore

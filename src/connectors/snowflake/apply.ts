@@ -55,9 +55,14 @@ export function createStage(load: Load, stage: string): string {
 }
 
 export function copyInto(load: Load, into: string, files: string): string {
-  const names = load.columns.map((column) => identifier(column.name))
-  if (needsFiller(load)) names.push(identifier(FILLER))
-  return `COPY INTO ${into} (${names.join(', ')}) FROM ${literal(files)} FILE_FORMAT = (${FILE_FORMAT}) ON_ERROR = ABORT_STATEMENT`
+  const names = load.columns.map(({ name }) => name)
+  return copyFiles(into, needsFiller(load) ? [...names, FILLER] : names, files)
+}
+
+/** All files of a place in the stage, whose values are these columns in their order. */
+export function copyFiles(into: string, names: readonly string[], files: string): string {
+  const columns = names.map(identifier).join(', ')
+  return `COPY INTO ${into} (${columns}) FROM ${literal(files)} FILE_FORMAT = (${FILE_FORMAT}) ON_ERROR = ABORT_STATEMENT`
 }
 
 /** Columns `nulls` and `keys`: rows without a whole key, and how many different keys there are. */

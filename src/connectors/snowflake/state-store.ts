@@ -4,6 +4,7 @@
 
 import { LoadError } from '../../core/errors.ts'
 import type { Load, RowCounts } from '../../core/load.ts'
+import { printPosition } from '../../core/position.ts'
 import type { HistoryRow, State, StateRow } from '../../core/state.ts'
 import { PARTITIONS } from '../../sql/ledger-table.ts'
 import {
@@ -162,14 +163,42 @@ export class StateStore {
     to: State,
     rowsRead: number,
     rows: RowCounts,
-    { runId, cause }: Pick<Load, 'runId' | 'cause'>,
+    load: Pick<Load, 'runId' | 'cause'>,
     seconds: number,
     transaction: string,
   ): Promise<void> {
-    await session.run(bound(this.#sql.count), [to.pipeline, movedRows(rows), runId])
-    const parameters: readonly Value[] = historyParameters(from, to, rowsRead, rows, cause, seconds, runId)
+    await this.count(session, to.pipeline, movedRows(rows), load.runId)
+    const parameters: readonly Value[] = historyParameters(from, to, rowsRead, rows, load.cause, seconds, load.runId)
     const sql = insertWhere(this.#sql.addHistory, within(parameters.length + 1))
     if ((await session.run(bound(sql), [...parameters, transaction])) !== 1) throw lostTransaction(session)
+  }
+
+  /** Rows that a run has moved, in the state's row. */
+  async count(session: Session, pipeline: string, moved: number, runId: string): Promise<void> {
+    await session.run(bound(this.#sql.count), [pipeline, moved, runId])
+  }
+
+  /** A statement that stands alone. */
+  async addHistory(
+    session: Session,
+    from: State,
+    to: State,
+    rowsRead: number,
+    rows: RowCounts,
+    { runId, cause }: Pick<Load, 'runId' | 'cause'>,
+    seconds: number,
+  ): Promise<void> {
+    await session.run(bound(this.#sql.addHistory), historyParameters(from, to, rowsRead, rows, cause, seconds, runId))
+  }
+
+  /**
+   * After COMMIT, which is no error where the server had ended the transaction before. Throws `try-again` where the state is not there,
+   * `state-conflict` where another run has moved it on.
+   */
+  async confirm(session: Session, to: State): Promise<void> {
+    const now = await this.find(session, to.pipeline)
+    if (now === null || now.epoch < to.epoch) throw lostTransaction(session)
+    if (now.epoch > to.epoch || printPosition(now.position) !== printPosition(to.position)) throw conflict(to.pipeline)
   }
 
   /** Did the run's commit of this epoch come to be? Its entry in the history can only have come with it. */

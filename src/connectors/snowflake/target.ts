@@ -6,6 +6,7 @@ import type { Load } from '../../core/load.ts'
 import type { HistoryRow, State, StateRow } from '../../core/state.ts'
 import type { Table, TableName } from '../../core/table.ts'
 import { copyInto, createStage, goesStraightIn, keepsAll, newestRows, statements } from './apply.ts'
+import { SnowflakeChangeTarget } from './change-target.ts'
 import type { SnowflakeConfig } from './config.ts'
 import { describeTable } from './describe.ts'
 import { schemaStatements } from './dialect.ts'
@@ -28,6 +29,7 @@ export class SnowflakeTarget implements Target {
   readonly #store: StateStore
   readonly #sessions: SessionHolder
   readonly partitions: SnowflakePartitions
+  readonly changes: SnowflakeChangeTarget
 
   constructor(config: SnowflakeConfig, what: string) {
     this.#config = config
@@ -42,6 +44,7 @@ export class SnowflakeTarget implements Target {
       full: (table: TableName) => this.#full(table),
     }
     this.partitions = new SnowflakePartitions(ends, this.#store, config.stateSchema)
+    this.changes = new SnowflakeChangeTarget(ends.another, ends.full, this.#store)
   }
 
   async describe(table: TableName): Promise<Table | null> {
