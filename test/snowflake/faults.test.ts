@@ -53,6 +53,24 @@ test('an append whose commit was not answered is not made twice', async () => {
   expect(await all.target()).toEqual(await all.source())
 })
 
+test.each([/^COPY INTO/, /^INSERT INTO "[^"]+"\."ORDERS"/])(
+  'an append whose transaction the server ends before %s is made once',
+  async (sql) => {
+    await using all = await startSnowflakeLoading(server, { orders: { write: 'append', late_rows: 'none' } })
+    for (const [from, to] of [
+      [1, 100],
+      [101, 130],
+    ] as const) {
+      if (from === 1) await makeOrders(all.loading.source, to)
+      else await addOrders(all.loading.source, from, to)
+      server.faults.add({ kind: 'aborted-transaction', sql })
+      expect(await all.loading.run({}, QUICK)).toMatchObject({ error: null, rows: { inserted: to - from + 1 } })
+      server.faults.clear()
+      expect(await all.target()).toEqual(await all.source())
+    }
+  },
+)
+
 test('statements that take longer than the server holds a request are waited for', async () => {
   const patient = await startSnowflake({ inProgressAfterMs: 200 })
   try {

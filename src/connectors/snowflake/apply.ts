@@ -5,6 +5,7 @@ import type { Load } from '../../core/load.ts'
 import { scopeOf } from '../../sql/apply.ts'
 import { SNOWFLAKE } from './dialect.ts'
 import { identifier, literal, tableIdentifier } from './names.ts'
+import { within } from './transaction.ts'
 
 /** For a table of one column: see `withFiller`. */
 const FILLER = 'tidemark_filler'
@@ -40,11 +41,13 @@ export function needsFiller({ columns }: Pick<Load, 'columns'>): boolean {
   return columns.length === 1
 }
 
-/** Rows go from their files into the table itself. */
+/**
+ * Rows go from their files into the table itself. COPY takes no condition: where the server has ended the transaction it would stand alone, and
+ * only rows that are merged when they come again may do so.
+ */
 export function goesStraightIn(load: Load): boolean {
-  if (needsFiller(load) || !keepsAll(load)) return false
-  if (load.strategy === 'overwrite-partition') return load.partition?.absent === true
-  return load.creates || (load.strategy === 'append' && load.replaces === null)
+  const isMergedAgain = load.strategy === 'merge' || load.strategy === 'delete-insert' || load.strategy === 'replace'
+  return load.creates && isMergedAgain && load.key.length > 0 && keepsAll(load) && !needsFiller(load)
 }
 
 /** Gone with its session, whatever becomes of that. */
@@ -85,6 +88,7 @@ export interface Statements {
   readonly deleteMissing: string
   readonly deleteChanged: string | null
   readonly insertMissing: string
+  /** These two only in the transaction that is their parameter. */
   readonly insertAll: string
   readonly deleteAll: string
   /** Columns `n` and `hash`, of the part of the target that is replaced and of the staged rows. */
@@ -115,8 +119,8 @@ export function statements(load: Load, rows: string): Statements {
     deleteMissing: `DELETE FROM ${target} AS t WHERE NOT EXISTS (SELECT 1 FROM ${rows} AS s WHERE ${sameKey})`,
     deleteChanged: rest.length === 0 ? null : `DELETE FROM ${target} AS t USING ${rows} AS s WHERE ${sameKey} AND ${differ}`,
     insertMissing: `INSERT INTO ${target} (${names.join(', ')}) SELECT ${staged} FROM ${rows} AS s WHERE NOT EXISTS (SELECT 1 FROM ${target} AS t WHERE ${sameKey})`,
-    insertAll: `INSERT INTO ${target} (${names.join(', ')}) SELECT ${staged} FROM ${rows} AS s`,
-    deleteAll: `DELETE FROM ${replaced}`,
+    insertAll: `INSERT INTO ${target} (${names.join(', ')}) SELECT ${staged} FROM ${rows} AS s WHERE ${within(1)}`,
+    deleteAll: `DELETE FROM ${target} AS t WHERE ${scope === null ? '' : `${scope} AND `}${within(1)}`,
     oldContent: `SELECT count(*) AS n, HASH_AGG(${names.join(', ')}) AS hash FROM ${replaced}`,
     newContent: `SELECT count(*) AS n, HASH_AGG(${names.join(', ')}) AS hash FROM ${rows} AS s`,
     deleteRepeated: `DELETE FROM ${target} WHERE (${keys}) IN (SELECT ${keys} FROM ${target} GROUP BY ${keys} HAVING count(*) > 1)`,

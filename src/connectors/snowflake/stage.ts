@@ -21,7 +21,7 @@ import { holdingPartitions, partitionCondition } from './partition-condition.ts'
 import { queryTag, type Session } from './session.ts'
 import { StagedFiles } from './staged-files.ts'
 import type { StateStore } from './state-store.ts'
-import { inTransaction, lostTransaction } from './transaction.ts'
+import { inTransaction, lostTransaction, within } from './transaction.ts'
 
 /** Makes ready for the rows of a slice, or with a ledger for those of a partition. */
 export async function beginStage(session: Session, store: StateStore, load: Load, ledger: Ledger | null = null): Promise<SnowflakeStage> {
@@ -83,9 +83,12 @@ class SnowflakeStage implements Stage {
       const isIdle = rowsRead === 0 && strategy !== 'replace' && strategy !== 'overwrite-partition' && replaces === null
       const direct = goesStraightIn(this.#load)
       const deduplicated = isIdle || direct ? 0 : await this.#fillStage(rowsRead)
-      const apply = async (): Promise<RowCounts> => {
+      const apply = async (transaction: string): Promise<RowCounts> => {
         if (isIdle) return NO_ROWS
-        if (!direct) return strategy === 'overwrite-partition' ? this.#replacePartition(rowsRead) : this.#apply(rowsRead, deduplicated)
+        if (!direct)
+          return strategy === 'overwrite-partition'
+            ? this.#replacePartition(rowsRead, transaction)
+            : this.#apply(rowsRead, deduplicated, transaction)
         await this.#copy(tableIdentifier(this.#load.table.name), rowsRead)
         return { ...NO_ROWS, inserted: rowsRead }
       }
@@ -101,7 +104,7 @@ class SnowflakeStage implements Stage {
   async #commitPartition(
     { claim, checksum, closed }: Settlement & { kind: 'partition' },
     rowsRead: number,
-    apply: () => Promise<RowCounts>,
+    apply: (transaction: string) => Promise<RowCounts>,
   ): Promise<RowCounts> {
     const ledger = this.#ledger
     invariant(ledger !== null, 'a partition is committed without a ledger')
@@ -110,7 +113,7 @@ class SnowflakeStage implements Stage {
     const counts = await inTransaction(
       session,
       async (transaction) => {
-        const rows = await apply()
+        const rows = await apply(transaction)
         await this.#store.lock(session, transaction)
         await ledger.reopen(session, claim.pipeline, this.#robbed)
         await ledger.settle(session, claim, rowsRead, checksum, closed, transaction)
@@ -123,13 +126,14 @@ class SnowflakeStage implements Stage {
   }
 
   /** The staged rows become the partition's only ones: its own go, and rows under a staged key wherever they are. */
-  async #replacePartition(rowsRead: number): Promise<RowCounts> {
+  async #replacePartition(rowsRead: number, transaction: string): Promise<RowCounts> {
     const { partition, table, key, pipeline } = this.#load
     invariant(partition !== null && this.#ledger !== null, 'a partition is replaced without one')
     const session = this.#session
     const target = tableIdentifier(table.name)
     const replaced = await session.run(
-      `DELETE FROM ${target} WHERE ${partitionCondition(table, partition.column, partition.partition.bounds)}`,
+      `DELETE FROM ${target} WHERE ${partitionCondition(table, partition.column, partition.partition.bounds)} AND ${within(1)}`,
+      [transaction],
     )
     refuseShrinking(this.#load, replaced, rowsRead)
     let moved = 0
@@ -142,15 +146,19 @@ class SnowflakeStage implements Stage {
         const committed = await this.#ledger.rows(session, pipeline, { status: 'committed' })
         const robbed = await holdingPartitions(session, values, table, partition.by, committed)
         this.#robbed = robbed.filter((one) => one !== partition.partition.key)
-        moved = await session.run(`DELETE FROM ${target} AS t USING ${this.#stage} AS s WHERE ${sameKey}`)
+        moved = await session.run(`DELETE FROM ${target} AS t USING ${this.#stage} AS s WHERE ${sameKey} AND ${within(1)}`, [transaction])
       }
     }
-    const inserted = await session.run(statements(this.#load, this.#stage).insertAll)
+    const inserted = await this.#insertAll(statements(this.#load, this.#stage), rowsRead, transaction)
     return { ...NO_ROWS, inserted, deleted: replaced + moved }
   }
 
   /** Rows and state in one transaction. The fence comes last: its lock is that of all pipelines, and is held only for moments. */
-  async #commitSlice({ from, to }: Settlement & { kind: 'state' }, rowsRead: number, apply: () => Promise<RowCounts>): Promise<RowCounts> {
+  async #commitSlice(
+    { from, to }: Settlement & { kind: 'state' },
+    rowsRead: number,
+    apply: (transaction: string) => Promise<RowCounts>,
+  ): Promise<RowCounts> {
     const session = this.#session
     const load = this.#load
     const forgets = load.cause === 'full-refresh' && (await this.#store.hasLedger(session))
@@ -159,7 +167,7 @@ class SnowflakeStage implements Stage {
       session,
       async (transaction) => {
         await this.#store.refuseMoved(session, from, to.pipeline)
-        const rows = await apply()
+        const rows = await apply(transaction)
         await this.#store.advance(session, from, to, load.runId, transaction)
         if (forgets) await this.#store.forgetPartitions(session, load.pipeline)
         const seconds = (performance.now() - this.#begun) / 1000
@@ -205,12 +213,13 @@ class SnowflakeStage implements Stage {
       throw new LoadError('short-read', `${rowsRead} rows were read, but ${loaded} arrived in ${this.#session.what}.`)
   }
 
-  async #apply(rowsRead: number, deduplicated: number): Promise<RowCounts> {
+  async #apply(rowsRead: number, deduplicated: number, transaction: string): Promise<RowCounts> {
     const load = this.#load
     const sql = statements(load, deduplicated === 0 ? this.#stage : newestRows(load, this.#stage))
-    if (load.creates && load.strategy !== 'replace') return { ...NO_ROWS, inserted: await this.#session.run(sql.insertAll), deduplicated }
-    if (load.strategy === 'append' || load.key.length === 0) return this.#replaceRows(sql, rowsRead)
     const staged = rowsRead - deduplicated
+    const isNew = load.creates || (load.strategy === 'append' && load.replaces === null)
+    if (isNew && load.strategy !== 'replace') return { ...NO_ROWS, inserted: await this.#insertAll(sql, staged, transaction), deduplicated }
+    if (load.strategy === 'append' || load.key.length === 0) return this.#replaceRows(sql, rowsRead, transaction)
     const rescued = sql.countRescued === null ? 0 : Number((await this.#session.rows(sql.countRescued))[0]?.['n'] ?? 0)
     const missing = load.strategy === 'replace' ? await this.#session.run(sql.deleteMissing) : 0
     const moved = load.strategy === 'delete-insert' ? await this.#deleteAndInsert(sql, staged) : await this.#merge(sql, staged)
@@ -242,12 +251,18 @@ class SnowflakeStage implements Stage {
   }
 
   /** Replaces all rows, or those in a range, by the staged ones; where both are the same, nothing is touched. */
-  async #replaceRows(sql: Statements, rowsRead: number): Promise<RowCounts> {
+  async #replaceRows(sql: Statements, rowsRead: number, transaction: string): Promise<RowCounts> {
     const [before] = await this.#session.rows(sql.oldContent)
     const [after] = await this.#session.rows(sql.newContent)
     if (before?.['n'] === after?.['n'] && before?.['hash'] === after?.['hash']) return { ...NO_ROWS, unchanged: rowsRead }
-    const deleted = await this.#session.run(sql.deleteAll)
-    return { ...NO_ROWS, inserted: await this.#session.run(sql.insertAll), deleted }
+    const deleted = await this.#session.run(sql.deleteAll, [transaction])
+    return { ...NO_ROWS, inserted: await this.#insertAll(sql, rowsRead, transaction), deleted }
+  }
+
+  async #insertAll(sql: Statements, rows: number, transaction: string): Promise<number> {
+    const inserted = await this.#session.run(sql.insertAll, [transaction])
+    if (inserted !== rows) throw lostTransaction(this.#session)
+    return inserted
   }
 
   #goOn(): void {
