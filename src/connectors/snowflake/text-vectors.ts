@@ -2,11 +2,15 @@
 
 import type { ColumnsChunk } from '../../core/chunk.ts'
 import { type ColumnVector, isVariable } from '../../core/columns.ts'
+import type { DataType } from '../../core/data-type.ts'
 import { LoadError } from '../../core/errors.ts'
 import type { Column } from '../../core/table.ts'
 import type { Cells } from './session.ts'
 
 const encoder = new TextEncoder()
+const INTEGERS = { 8: Int8Array, 16: Int16Array, 32: Int32Array } as const
+
+type DecimalType = DataType & { kind: 'decimal' }
 
 /** For messages. */
 interface Place {
@@ -50,11 +54,11 @@ function values(column: Column, texts: readonly (string | null)[], before: numbe
       return type.bits === 32 ? each(new Float32Array(texts.length), readFloat) : each(new Float64Array(texts.length), readFloat)
     case 'decimal':
       return type.precision > 18
-        ? wideDecimals(texts, type.scale, name, before)
-        : each(new BigInt64Array(texts.length), (text, place) => readDecimal(text, type.scale, place))
+        ? wideDecimals(texts, type, name, before)
+        : each(new BigInt64Array(texts.length), (text, place) => readDecimal(text, type, place))
     case 'integer':
-      if (type.bits !== 64) break
-      return each(new BigInt64Array(texts.length), (text, place) => readDecimal(text, 0, place))
+      if (type.bits === 64) return each(new BigInt64Array(texts.length), (text, place) => readInteger(text, 64, place))
+      return each(new INTEGERS[type.bits](texts.length), (text, place) => Number(readInteger(text, type.bits, place)))
     case 'date':
       return each(new Int32Array(texts.length), (text, place) => Number(readMicros(`${text} 00:00:00`, place) / 86_400_000_000n))
     case 'timestamp':
@@ -88,7 +92,21 @@ function readFloat(text: string): number {
   return Number(value)
 }
 
-function readDecimal(text: string, scale: number, place: Place): bigint {
+function readInteger(text: string, bits: number, place: Place): bigint {
+  const value = readNumber(text, 0, place)
+  // Arrays of integers take the low bits of a value that is too large, without a word.
+  if (BigInt.asIntN(bits, value) !== value) throw refused(place, `an integer is too large for ${bits} bits`)
+  return value
+}
+
+function readDecimal(text: string, { precision, scale }: DecimalType, place: Place): bigint {
+  const value = readNumber(text, scale, place)
+  const most = 10n ** BigInt(precision)
+  if (value >= most || value <= -most) throw refused(place, `a number has more than ${precision} digits`)
+  return value
+}
+
+function readNumber(text: string, scale: number, place: Place): bigint {
   const match = /^(-?)(\d+)(?:\.(\d*))?$/.exec(text)
   const fraction = match?.[3] ?? ''
   if (match === null || /[^0]/.test(fraction.slice(scale))) throw refused(place, `a number has more than ${scale} digits behind its point`)
@@ -98,14 +116,14 @@ function readDecimal(text: string, scale: number, place: Place): bigint {
 
 function wideDecimals(
   texts: readonly (string | null)[],
-  scale: number,
+  type: DecimalType,
   column: string,
   before: number,
 ): { data: BigInt64Array; bytes: null } {
   const data = new BigInt64Array(texts.length * 2)
   for (const [at, text] of texts.entries()) {
     if (text === null) continue
-    const value = readDecimal(text, scale, { column, row: before + at + 1 })
+    const value = readDecimal(text, type, { column, row: before + at + 1 })
     data[at * 2] = BigInt.asIntN(64, value)
     data[at * 2 + 1] = value >> 64n
   }
