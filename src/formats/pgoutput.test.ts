@@ -50,6 +50,13 @@ const cells = (chunk: ChangesChunk, row: number): (string | number)[] =>
     return length < 0 ? length : Buffer.from(chunk.bytes.subarray(start, start + length)).toString()
   })
 
+test('spaces that fill up a text are no part of it', () => {
+  const { chunk, take } = decoder({ table: 0, width: 3, places: [0, 1, 2], missing: [], padded: [true, true, false] })
+  for (const message of [relation(1, 'id', 'a', 'b'), [0x49, ...word(1), 0x4e, ...tuple(given('ab  '), given('   '), given('c '))]])
+    take(message)
+  expect(cells(chunk, chunk.row[0] as number)).toEqual(['ab', '', 'c '])
+})
+
 test('rows, keys, NULL, and what was not sent', () => {
   const { chunk, take } = decoder()
   for (const message of [relation(1, 'id', 'a', 'b'), INSERT, UPDATE, DELETE]) take(message)

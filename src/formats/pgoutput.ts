@@ -29,6 +29,8 @@ export interface RelationTarget {
   readonly places: readonly number[]
   /** Of places that the relation has no column for: the value that rows have there which are older than the column. */
   readonly missing: readonly { readonly place: number; readonly value: Uint8Array }[]
+  /** Columns of the relation whose texts are filled up with spaces, which are no part of the value; null: none. */
+  readonly padded?: readonly boolean[] | null
 }
 
 export interface Receiver {
@@ -191,7 +193,7 @@ export class PgoutputDecoder {
     return target
   }
 
-  #tuple({ width, places, missing }: RelationTarget, chunk: ChangesChunk): number {
+  #tuple({ width, places, missing, padded = null }: RelationTarget, chunk: ChangesChunk): number {
     const count = this.#short()
     if (count !== places.length) throw corrupted(`has a row of ${count} columns for a relation of ${places.length}`)
     const row = chunk.addRow(width)
@@ -200,7 +202,8 @@ export class PgoutputDecoder {
       const kind = this.#byte()
       if (kind === 0x74 || kind === 0x62) {
         const size = this.#length()
-        if (place >= 0) chunk.setCell(row + place, this.#bytes, this.#at, size)
+        const kept = padded?.[column] === true ? this.#unpadded(size) : size
+        if (place >= 0) chunk.setCell(row + place, this.#bytes, this.#at, kept)
         this.#at += size
       } else if (kind === 0x6e) {
         if (place >= 0) chunk.mark(row + place, NULL)
@@ -210,6 +213,12 @@ export class PgoutputDecoder {
     }
     for (const { place, value } of missing) chunk.setCell(row + place, value, 0, value.length)
     return row
+  }
+
+  #unpadded(size: number): number {
+    let kept = size
+    while (kept > 0 && this.#bytes[this.#at + kept - 1] === 0x20) kept--
+    return kept
   }
 
   #skipTuple(): void {

@@ -171,3 +171,18 @@ test.concurrent('many tables in one transaction, and a table emptied together wi
   expect((await loading.run()).status).toBe('up-to-date')
   await areSame(loading, how)
 })
+
+test.concurrent.each(TARGET_KINDS)(
+  'texts of a fixed width are what they were in the copy when they come by the log, into %s',
+  async (target) => {
+    await using loading = await startTables(
+      "CREATE TABLE c (code char(4) PRIMARY KEY, s char(6), v int); INSERT INTO c VALUES ('a', 'one', 1), ('b', 'two', 2), ('c', NULL, 3)",
+      ['public.c'],
+      { target },
+    )
+    const how = { c: ['code', 's', 'v'] }
+    await loadsAll(loading, how)
+    await loading.source.run("UPDATE c SET v = 10 WHERE code = 'a'; DELETE FROM c WHERE code = 'b'; INSERT INTO c VALUES ('d', 'four', 4)")
+    await loadsAll(loading, how)
+  },
+)

@@ -6,6 +6,11 @@ import { columnNamed, printTableName } from '../../core/table.ts'
 import type { Relation, RelationTarget } from '../../formats/pgoutput.ts'
 import type { LoggedTable } from './logged-table.ts'
 
+/** A copy reads values of `character(n)` without the spaces that fill them up; the log has them. */
+function isPadded(table: LoggedTable, place: number): boolean {
+  return /^(character\(|bpchar)/.test(table.columns[place]?.native ?? '')
+}
+
 /** The columns of changes → the columns of the tables as they were looked at. */
 export class Relations {
   readonly #tables: readonly LoggedTable[]
@@ -44,9 +49,10 @@ export class Relations {
     const missing = known.columns.flatMap(({ name: column, backfill }, place) =>
       places.includes(place) || backfill == null || columns.some((one) => one.name === column)
         ? []
-        : [{ place, value: Buffer.from(backfill) }],
+        : [{ place, value: Buffer.from(isPadded(known, place) ? backfill.replace(/ +$/, '') : backfill) }],
     )
-    return { table, width: known.columns.length, places, missing }
+    const padded = places.map((place) => isPadded(known, place))
+    return { table, width: known.columns.length, places, missing, padded: padded.includes(true) ? padded : null }
   }
 
   /** Text of an older type fits into what it has grown to; its bytes do not. */
