@@ -80,9 +80,9 @@ export const reviewKafka: OptionsReview = (raw, report, context) => {
   const options: Record<string, unknown> = { ...raw }
   const connect = written(['connect'])
   if (connect !== null && /^[^/]*:\/\/[^/@]*:[^@]+@/.test(withoutReferences(connect))) literal(['connect'])
-  for (const of of ['sasl', 'registry']) {
-    const password = written([of, 'password'])
-    if (password !== null && withoutReferences(password) !== '') literal([of, 'password'])
+  for (const part of ['sasl', 'registry']) {
+    const password = written([part, 'password'])
+    if (password !== null && withoutReferences(password) !== '') literal([part, 'password'])
   }
   const { user, password } = (raw['registry'] ?? {}) as Record<string, unknown>
   if ((user === undefined) !== (password === undefined)) report(['registry'], 'needs user and password together', 'key')
