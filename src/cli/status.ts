@@ -23,7 +23,7 @@ export async function status(console: Console, names: readonly string[]): Promis
     const kept = await project.logStatus(pipeline.name)
     const log = pipeline.pattern === 'cdc' && kept !== null ? logFacts(pipeline.source.slot, kept) : null
     const lag = log === null ? lagSeconds(state) : log.lag_seconds
-    if (log !== null && pipeline.pattern === 'cdc') notes.push(...notesOf(pipeline, log, kept?.streams))
+    if (log !== null && pipeline.pattern === 'cdc') notes.push(...notesOf(pipeline, log, kept?.streams ?? []))
     const connector = await connectorFacts(project, pipeline)
     if (connector !== null) notes.push(connectorText(pipeline.name, connector))
     const quarantined = pipeline.pattern === 'cdc' ? (await project.quarantined(pipeline.name)).length : 0
@@ -53,6 +53,7 @@ function logFacts(slot: string, kept: LogStatus): LogFacts {
     lag_seconds: kept.lagSeconds,
     lag_messages: kept.lagMessages,
     partitions: kept.partitions,
+    streams: kept.streams.map(({ stream, state, staleAfter, hasData }) => ({ stream, state, stale_after: staleAfter, has_data: hasData })),
     invalidation_reason: kept.invalidation,
   }
 }
@@ -72,7 +73,7 @@ const SLOT_STATES: Readonly<Record<string, string>> = {
 }
 
 function notesOf({ name, source }: CdcPipeline, log: LogFacts, streams: LogStatus['streams']): readonly string[] {
-  if (streams !== undefined) return streams.map((one) => `${name}: ${streamText(one)}.`)
+  if (source.streams !== null) return streams.map((one) => `${name}: ${streamText(one)}.`)
   return source.kafka === null ? slotText(name, log) : topicsText(name, log)
 }
 

@@ -139,8 +139,8 @@ export interface LogStatus {
   readonly active: boolean
   /** Up to here the source may have forgotten its log; null where nobody knows. */
   readonly confirmed: string | null
-  /** Of a log that consists of streams. */
-  readonly streams?: readonly StreamStatus[]
+  /** Of a log that consists of streams; none where it does not. */
+  readonly streams: readonly StreamStatus[]
 }
 
 export interface StreamStatus {

@@ -197,6 +197,13 @@ export interface LogFacts {
     readonly messages: number | null
     readonly seconds: number | null
   }[]
+  /** Of a log that consists of streams. */
+  readonly streams: readonly {
+    readonly stream: string
+    readonly state: string
+    readonly stale_after: string | null
+    readonly has_data: boolean | null
+  }[]
   readonly invalidation_reason: string | null
 }
 

@@ -11,6 +11,7 @@ import { duckdbRows } from '../servers/duckdb-file.ts'
 import { freshDatabase } from '../servers/fresh-database.ts'
 import { type Loading, startLoading, TARGET_KINDS, type TargetKind } from '../servers/loading.ts'
 import { runCli } from '../servers/run-cli.ts'
+import { isBrought } from './brought.ts'
 
 let stack: KafkaStack
 let server: PostgresServer
@@ -62,24 +63,7 @@ async function start(target: TargetKind, more = '', tables: readonly string[] = 
   return loading
 }
 
-/** Until the connector has brought everything, a run finds less than there is. */
-async function equals(loading: Loading): Promise<void> {
-  await expect
-    .poll(
-      async () => {
-        const { error } = await loading.run()
-        if (error !== null && error.code !== 'missing-table') throw new Error(`${error.code}: ${error.message}`)
-        const found = []
-        for (const [table, columns] of Object.entries(COLUMNS)) {
-          const { lost, surplus } = await loading.compare(table, { columns }).catch(() => ({ lost: ['no table'], surplus: [] }))
-          found.push(...lost, ...surplus)
-        }
-        return found
-      },
-      { timeout: 40_000, interval: 500 },
-    )
-    .toEqual([])
-}
+const equals = (loading: Loading): Promise<void> => isBrought(loading, COLUMNS)
 
 describe.each(TARGET_KINDS)('into %s', (target) => {
   test('first rows and changes', async () => {

@@ -9,6 +9,7 @@ import { KafkaClient } from '../../src/connectors/kafka/client.ts'
 import { type KafkaStack, startKafka } from '../../src/testing/kafka-stack.ts'
 import { type PostgresServer, startPostgres } from '../../src/testing/postgres-server.ts'
 import { type Loading, startLoading, type TargetKind } from '../servers/loading.ts'
+import { isBrought } from './brought.ts'
 
 let stack: KafkaStack
 let server: PostgresServer
@@ -119,23 +120,7 @@ function watch(loading: Loading): { readonly stop: () => Promise<{ readonly stat
   }
 }
 
-async function equals(loading: Loading): Promise<void> {
-  await expect
-    .poll(
-      async () => {
-        const { error } = await loading.run()
-        if (error !== null && error.code !== 'missing-table') throw new Error(`${error.code}: ${error.message}`)
-        const found = []
-        for (const [table, columns] of Object.entries(TABLES)) {
-          const { lost, surplus } = await loading.compare(table, { columns }).catch(() => ({ lost: ['no table'], surplus: [] }))
-          found.push(...lost, ...surplus)
-        }
-        return found
-      },
-      { timeout: 60_000, interval: 500 },
-    )
-    .toEqual([])
-}
+const equals = (loading: Loading): Promise<void> => isBrought(loading, TABLES)
 
 test('transfers while everything is killed: the sums are true whenever anybody looks', async () => {
   await using loading = await start('postgres')

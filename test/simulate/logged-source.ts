@@ -131,6 +131,7 @@ export class LoggedSource implements LogSource {
       lagSeconds: null,
       lagMessages: null,
       partitions: [],
+      streams: [],
       state,
       invalidation: null,
       active: false,

@@ -279,6 +279,7 @@ export class KafkaLog implements LogSource {
       invalidation: lost,
       active: false,
       confirmed: null,
+      streams: [],
     }
   }
 

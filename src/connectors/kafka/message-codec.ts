@@ -7,7 +7,8 @@ import type { DebeziumMessage } from '../../formats/debezium.ts'
 import { badMessage } from '../../formats/debezium-refusal.ts'
 import type { KafkaRecord } from './record-batches.ts'
 import type { SchemaRegistry } from './schema-registry.ts'
-import type { MessageDecoder, RecordReader } from './topic-changes.ts'
+import type { MessageDecoder } from './topic-changes.ts'
+import type { RecordReader } from './topic-reader.ts'
 
 export interface MessageCodec {
   /** Gets what is needed to read them. Throws what ends the run; what is wrong with one message is said when it is unpacked. */

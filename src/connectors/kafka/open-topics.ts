@@ -3,10 +3,13 @@
 
 import type { KafkaClient } from './client.ts'
 import type { TopicPlace, TopicPlaces } from './topic-position.ts'
-import { type ReaderOptions, TopicReader } from './topic-reader.ts'
+import { type ReaderOptions, type RecordReader, TopicReader } from './topic-reader.ts'
 
 /** By topic and partition. */
 export type TopicEnds = ReadonlyMap<string, readonly bigint[]>
+
+/** What a stream of changes needs of the topics that are open. */
+export type TopicAccess = Pick<OpenTopics, 'appeared' | 'ends'> & { readonly reader: RecordReader }
 
 const LOOK_MS = 2_000
 

@@ -11,10 +11,10 @@ import type { DebeziumDecoder, DebeziumEvent } from '../../formats/debezium.ts'
 import { EmissionGuard } from './emission-guard.ts'
 import { FirstSnapshot, type ReadPartition } from './first-snapshot.ts'
 import { printMessage } from './kept-message.ts'
-import type { TopicEnds } from './open-topics.ts'
+import type { TopicAccess, TopicEnds } from './open-topics.ts'
 import type { KafkaRecord } from './record-batches.ts'
 import { coversPlaces, parseTopicPlaces, printTopicPlaces, type TopicPlace, type TopicPlaces } from './topic-position.ts'
-import type { PartitionRecords, TopicReader } from './topic-reader.ts'
+import type { PartitionRecords } from './topic-reader.ts'
 
 export interface FollowedTopic {
   readonly name: string
@@ -28,8 +28,6 @@ export interface FollowedTopic {
   readonly onUnknown: (fields: readonly string[], record: KafkaRecord) => void
 }
 
-/** What is needed of a `TopicReader`. */
-export type RecordReader = Pick<TopicReader, 'next' | 'close'>
 export type MessageDecoder = Pick<DebeziumDecoder, 'decode' | 'readKeyOnly'>
 
 interface Partition {
@@ -37,13 +35,6 @@ interface Partition {
   readonly decoder: MessageDecoder
   readonly guard: EmissionGuard
   readonly topic: FollowedTopic
-}
-
-/** What it needs of the topics that are open. */
-export interface TopicAccess {
-  readonly reader: Pick<TopicReader, 'next' | 'close'>
-  readonly appeared: (atOnce?: boolean) => Promise<TopicPlaces>
-  readonly ends: () => Promise<TopicEnds>
 }
 
 interface Taken {

@@ -64,6 +64,9 @@ type Answer = { readonly node: number; readonly members: readonly Following[] } 
 /** What it needs of a client. */
 export type FetchingClient = Pick<KafkaClient, 'what' | 'driver' | 'fetch' | 'findTopics' | 'ranges'>
 
+/** What a stream of changes needs of it. */
+export type RecordReader = Pick<TopicReader, 'next' | 'close'>
+
 export class TopicReader {
   readonly #client: FetchingClient
   readonly #following: Following[] = []

@@ -8,19 +8,12 @@ import { LoadError } from '../../core/errors.ts'
 import type { Position } from '../../core/position.ts'
 import { SNAPSHOT } from './emission-guard.ts'
 import { type HeldChange, HeldPartition } from './held-partition.ts'
-import type { TopicEnds } from './open-topics.ts'
+import type { TopicAccess, TopicEnds } from './open-topics.ts'
 import { Stall } from './stall.ts'
 import type { FollowedTopic } from './topic-changes.ts'
 import { coversPlaces, parseTopicPlaces, printTopicPlaces, type TopicPlace, type TopicPlaces } from './topic-position.ts'
-import type { PartitionRecords, TopicReader } from './topic-reader.ts'
+import type { PartitionRecords } from './topic-reader.ts'
 import { type EndedTransaction, TransactionOrder } from './transaction-order.ts'
-
-/** What it needs of the topics that are open. */
-export interface TopicAccess {
-  readonly reader: Pick<TopicReader, 'next' | 'close'>
-  readonly appeared: (atOnce?: boolean) => Promise<TopicPlaces>
-  readonly ends: () => Promise<TopicEnds>
-}
 
 export interface TransactionOptions {
   /** How long what is missing of a transaction is waited for. */

@@ -26,6 +26,7 @@ export async function readStatus(session: Session, pipeline: CdcPipeline, state:
     lagSeconds: behind.seconds,
     lagMessages: null,
     partitions: [],
+    streams: [],
     state: slot?.walStatus ?? 'missing',
     invalidation: slot?.invalidation ?? null,
     active: slot?.active ?? false,

@@ -4,6 +4,9 @@ import type { Dialect } from '../../sql/dialect.ts'
 import { schemaStatements as plainStatements } from '../../sql/schema-statements.ts'
 import { identifier, literal, tableIdentifier } from './names.ts'
 
+/** A number's format. */
+const HEX_DIGITS = 'X'.repeat(8)
+
 function list(alias: string, columns: readonly Column[]): string {
   return columns.map(({ name }) => `${alias}.${identifier(name)}`).join(', ')
 }
@@ -19,7 +22,7 @@ export const SNOWFLAKE: Dialect = {
     `(${columns.map(({ name }) => `${a}.${identifier(name)} IS DISTINCT FROM ${b}.${identifier(name)}`).join(' OR ')})`,
   content: list,
   hashes: (alias, columns) => [`HASH(${list(alias, columns)})`, `HASH('tidemark', ${list(alias, columns)})`],
-  bucket: (expression, of) => `MOD(TO_NUMBER(SUBSTR(MD5(CAST(${expression} AS VARCHAR)), 1, 8), 'XXXXXXXX'), ${of})`,
+  bucket: (expression, of) => `MOD(TO_NUMBER(SUBSTR(MD5(CAST(${expression} AS VARCHAR)), 1, 8), '${HEX_DIGITS}'), ${of})`,
   overriding: '',
 }
 

@@ -1,4 +1,4 @@
-// Pulles of an outbox as a stream of changes: a pull is one transaction, of all tables together. The next one is consumed only when the
+// Pulls of an outbox as a stream of changes: a pull is one transaction, of all tables together. The next one is consumed only when the
 // target has the last: between two of them there is never more than one in the outbox.
 
 import { setTimeout } from 'node:timers/promises'

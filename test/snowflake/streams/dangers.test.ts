@@ -172,6 +172,9 @@ test('a stream that nobody has read for long is a finding, and is told by status
   expect((await all.loading.cli(['check'], all.env)).text).toContain('stream-ageing')
   const told = await all.loading.cli(['status', '-o', 'text'], all.env)
   expect(told.text).toMatch(/is ageing.*it has something.*stale after \d{4}-/)
+  expect((await all.loading.cli(['status'], all.env)).json.pipelines[0].log.streams).toEqual([
+    { stream: expect.stringMatching(/ORDERS/i), state: 'ageing', stale_after: expect.stringMatching(/^\d{4}-/), has_data: true },
+  ])
   await loads(all)
 })
 
